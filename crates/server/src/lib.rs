@@ -1,1 +1,3 @@
-//! placeholder
+//! The running system.
+
+pub mod config;

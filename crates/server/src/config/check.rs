@@ -1,0 +1,485 @@
+//! From what was written to what can be trusted.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jid::DomainPart;
+
+use super::raw::{self, Raw};
+use super::{
+    Config, ConfigError, Contact, Development, EncryptedMessages, Http, KeySource, Limits, Listen, Log,
+    LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, Secret, Sources, TlsFiles, keys,
+};
+
+const DEFAULT_DOMAIN: &str = "localhost";
+const DEFAULT_DATA: &str = "./data";
+const DEFAULT_LOG_LEVEL: &str = "info";
+
+/// RFC 6120 §13.12: a server must not refuse stanzas below this size.
+const SMALLEST_STANZA_LIMIT: u64 = 10_000;
+/// A sign-in with every mechanism fits in this; less would lock everybody out.
+const SMALLEST_PREAUTH_BYTES: u64 = 4_096;
+/// An hour and a day: beyond these the limits protect nothing.
+const LONGEST_PREAUTH_SECONDS: u64 = 3_600;
+const LONGEST_RESUME_SECONDS: u64 = 86_400;
+/// Shorter tokens can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Reads `text` (the file's, if there is one) and lays environment and flags over it.
+pub(super) fn config(text: Option<&str>, file: &Path, sources: &Sources) -> Result<Config, ConfigError> {
+    let mut table = match text {
+        Some(text) => parse(text, file)?,
+        None => toml::Table::new(),
+    };
+    let environment = keys::read_environment(&sources.environment);
+    let mut check = Check { problems: environment.problems, ..Check::default() };
+    for (key, value) in environment.values {
+        insert(&mut table, key.path, value);
+        check.from_environment.push(key);
+    }
+    if let Some(data) = &sources.data {
+        insert(&mut table, "data", data.to_string_lossy().into_owned().into());
+        check.from_flags.push("data");
+    }
+    check.folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+    check.master_key_in_environment = sources.environment.iter().any(|(name, _)| name == MASTER_KEY_VARIABLE);
+
+    let raw: Raw = table.try_into().map_err(|error: toml::de::Error| {
+        // `keys` has checked names and kinds, so this is out of reach; say what there is to say all the same.
+        ConfigError {
+            problems: vec![Problem { place: file.display().to_string(), what: error.message().to_owned() }],
+        }
+    })?;
+    let mut config = check.config(raw);
+    config.warnings = environment.warnings;
+    match check.problems.is_empty() {
+        true => Ok(config),
+        false => Err(ConfigError { problems: check.problems }),
+    }
+}
+
+/// What an empty file means.
+pub(super) fn defaults() -> Config {
+    Check::default().config(Raw::default())
+}
+
+/// The domain of a server that nobody has configured.
+pub(super) fn localhost() -> DomainPart {
+    #[expect(clippy::expect_used, reason = "a constant that a test reads")]
+    DomainPart::new(DEFAULT_DOMAIN).map(Cow::into_owned).expect("a valid domain")
+}
+
+fn parse(text: &str, file: &Path) -> Result<toml::Table, ConfigError> {
+    let place = file.display().to_string();
+    let syntax = |error: toml::de::Error| {
+        let line =
+            error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        ConfigError {
+            problems: vec![Problem { place: format!("{place}:{line}"), what: error.message().to_owned() }],
+        }
+    };
+    let document = toml::de::DeTable::parse(text).map_err(syntax)?;
+    let problems = keys::check_names(text, &place, document.get_ref());
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
+    }
+    toml::from_str(text).map_err(syntax)
+}
+
+fn insert(table: &mut toml::Table, path: &str, value: toml::Value) {
+    match path.split_once('.') {
+        None => drop(table.insert(path.to_owned(), value)),
+        Some((section, name)) => {
+            let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+            if let toml::Value::Table(section) = section {
+                section.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+/// The state of one reading: where values came from and what was wrong with them.
+#[derive(Default)]
+struct Check {
+    folder: PathBuf,
+    from_environment: Vec<&'static keys::Key>,
+    from_flags: Vec<&'static str>,
+    master_key_in_environment: bool,
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn config(&mut self, raw: Raw) -> Config {
+        let domains = self.domains(raw.domain, raw.domains);
+        let data = self.path("data", raw.data.as_deref().unwrap_or(DEFAULT_DATA));
+        let key = self.key(raw.key, &data);
+        let admin_socket = match &raw.admin.socket {
+            Some(socket) => self.path("admin.socket", socket),
+            None => beside(&data, "sock"),
+        };
+        if admin_socket.starts_with(&data) {
+            self.refuse("admin.socket", "must lie outside the data folder");
+        }
+        let listen = self.listen(raw.listen, &domains);
+        let development = Development { insecure_login: raw.development.insecure_login };
+        if development.insecure_login
+            && let Some((other, address)) = listen.first_reachable_from_outside()
+        {
+            self.refuse(
+                "development.insecure_login",
+                &format!(
+                    "is only accepted while every listener is a loopback address, but {other} has {address}; \
+                     take one of the two back"
+                ),
+            );
+        }
+        Config {
+            domains,
+            data,
+            key,
+            admin_socket,
+            listen,
+            tls: self.tls(raw.tls),
+            http: self.http(raw.http),
+            registration: Registration { open: raw.registration.open },
+            limits: self.limits(&raw.limits),
+            policy: self.policy(&raw.policy),
+            metrics: self.metrics(raw.metrics),
+            contact: self.contact(raw.contact),
+            log: self.log(raw.log),
+            development,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Notes that a key's value cannot stand.
+    fn refuse(&mut self, path: &str, what: &str) {
+        let place = match self.from_environment.iter().find(|key| key.path == path) {
+            Some(key) => format!("{path} (from {})", key.variable()),
+            None if self.from_flags.contains(&path) => format!("--{path}"),
+            None => path.to_owned(),
+        };
+        self.problems.push(Problem { place, what: what.to_owned() });
+    }
+
+    /// A path of the file is relative to the file; others are relative to the working directory.
+    fn path(&self, key: &str, text: &str) -> PathBuf {
+        let elsewhere =
+            self.from_flags.contains(&key) || self.from_environment.iter().any(|other| other.path == key);
+        if elsewhere { PathBuf::from(text) } else { self.folder.join(text) }
+    }
+
+    fn domains(&mut self, first: Option<String>, all: Option<Vec<String>>) -> Vec<DomainPart> {
+        let key = if first.is_some() { "domain" } else { "domains" };
+        let mut domains: Vec<DomainPart> = Vec::new();
+        for name in first.into_iter().chain(all.into_iter().flatten()) {
+            match DomainPart::new(&name).map(Cow::into_owned) {
+                Ok(domain) if domains.contains(&domain) => {}
+                Ok(domain) => domains.push(domain),
+                Err(error) => self.refuse(key, &format!("{name:?} is not a domain: {error}")),
+            }
+        }
+        if domains.is_empty() {
+            domains.push(localhost());
+        }
+        for domain in &domains {
+            for service in ["conference", "upload", "pubsub"] {
+                let name = format!("{service}.{domain}");
+                if domains.iter().any(|other| other.as_str() == name) {
+                    self.refuse(
+                        "domains",
+                        &format!("{name} cannot be a domain: it is a service of {domain}"),
+                    );
+                }
+            }
+        }
+        domains
+    }
+
+    fn key(&mut self, raw: raw::Key, data: &Path) -> KeySource {
+        if raw.file.is_some() && raw.command.is_some() {
+            self.refuse("key", "has both a file and a command; keep one");
+        }
+        match (raw.file, raw.command) {
+            (Some(file), _) => {
+                let file = self.path("key.file", &file);
+                if file.starts_with(data) {
+                    self.refuse(
+                        "key.file",
+                        "must lie outside the data folder, or a stolen folder opens itself",
+                    );
+                }
+                KeySource::File(file)
+            }
+            (None, Some(command)) if command.is_empty() => {
+                self.refuse("key.command", "names no program");
+                KeySource::Command(command)
+            }
+            (None, Some(command)) => KeySource::Command(command),
+            (None, None) if self.master_key_in_environment => KeySource::Environment,
+            (None, None) => {
+                if data.file_name().is_none() {
+                    self.refuse("data", "has no name to put the master key beside; set key.file");
+                }
+                KeySource::File(beside(data, "key"))
+            }
+        }
+    }
+
+    fn listen(&mut self, raw: raw::Listen, domains: &[DomainPart]) -> Listen {
+        let listen = Listen {
+            xmpp: self.addresses("listen.xmpp", raw.xmpp, Some(5222)),
+            xmpp_tls: self.addresses("listen.xmpp_tls", raw.xmpp_tls, Some(5223)),
+            s2s: self.addresses("listen.s2s", raw.s2s, Some(5269)),
+            http: self.addresses("listen.http", raw.http, Some(5280)),
+            https: self.addresses("listen.https", raw.https, None),
+            component: self.addresses("listen.component", raw.component, Some(5347)),
+        };
+        let all: Vec<(&str, SocketAddr)> = listen.all().collect();
+        for (index, (key, address)) in all.iter().enumerate() {
+            if address.port() == 0 {
+                continue;
+            }
+            if let Some((other, _)) = all[..index].iter().find(|(_, earlier)| earlier == address) {
+                self.refuse(key, &format!("{address} is taken by {other} already"));
+            }
+        }
+        let configured = domains.iter().any(|domain| domain.as_str() != DEFAULT_DOMAIN);
+        if !configured && let Some((key, address)) = listen.first_reachable_from_outside() {
+            self.refuse(
+                key,
+                &format!(
+                    "{address} can be reached from other machines, but no domain is configured; \
+                     set domain = \"corp.example\" first, or listen on 127.0.0.1"
+                ),
+            );
+        }
+        listen
+    }
+
+    fn addresses(&mut self, key: &str, raw: Option<Vec<String>>, default: Option<u16>) -> Vec<SocketAddr> {
+        let Some(raw) = raw else {
+            return default.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).into_iter().collect();
+        };
+        let mut addresses = Vec::new();
+        for text in raw {
+            match text.parse() {
+                Ok(address) => addresses.push(address),
+                Err(_) => {
+                    let port = default.unwrap_or(5281);
+                    self.refuse(
+                        key,
+                        &format!(
+                            "{text:?} is not an address with a port; write \"127.0.0.1:{port}\" for this machine, \
+                             \"0.0.0.0:{port}\" or \"[::]:{port}\" for the whole network"
+                        ),
+                    );
+                }
+            }
+        }
+        addresses
+    }
+
+    fn tls(&mut self, raw: raw::Tls) -> Option<TlsFiles> {
+        match (raw.certificate, raw.key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles {
+                certificate: self.path("tls.certificate", &certificate),
+                key: self.path("tls.key", &key),
+            }),
+            (None, None) => None,
+            (Some(_), None) => {
+                self.refuse("tls.certificate", "needs tls.key beside it");
+                None
+            }
+            (None, Some(_)) => {
+                self.refuse("tls.key", "needs tls.certificate beside it");
+                None
+            }
+        }
+    }
+
+    fn http(&mut self, raw: raw::Http) -> Http {
+        let public_url = raw.public_url.map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = &public_url {
+            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            let plain = |host: &str| {
+                !host.is_empty()
+                    && !host
+                        .contains(|c: char| c.is_whitespace() || c.is_control() || "?#@<>\"'\\/".contains(c))
+            };
+            if !host.is_some_and(plain) {
+                self.refuse(
+                    "http.public_url",
+                    "wants a scheme, a host and perhaps a port, such as \"https://chat.corp.example\"",
+                );
+            }
+        }
+        Http { public_url }
+    }
+
+    fn limits(&mut self, raw: &raw::Limits) -> Limits {
+        let none_if_zero = |number: u32| NonZeroU32::new(number);
+        Limits {
+            preauth: self.seconds(
+                "limits.preauth_seconds",
+                raw.preauth_seconds,
+                60,
+                1..=LONGEST_PREAUTH_SECONDS,
+            ),
+            preauth_bytes: self.size(
+                "limits.preauth_bytes",
+                raw.preauth_bytes,
+                65_536,
+                SMALLEST_PREAUTH_BYTES,
+            ),
+            stanza_bytes: self.size("limits.stanza_bytes", raw.stanza_bytes, 262_144, SMALLEST_STANZA_LIMIT),
+            stanzas_per_second: none_if_zero(self.rate(
+                "limits.stanzas_per_second",
+                raw.stanzas_per_second,
+                0,
+            )),
+            logins_per_minute: none_if_zero(self.rate("limits.logins_per_minute", raw.logins_per_minute, 30)),
+            registrations_per_minute: none_if_zero(self.rate(
+                "limits.registrations_per_minute",
+                raw.registrations_per_minute,
+                5,
+            )),
+            resume: self.seconds(
+                "limits.resume_seconds",
+                raw.resume_seconds,
+                300,
+                0..=LONGEST_RESUME_SECONDS,
+            ),
+            outbox_stanzas: self.amount("limits.outbox_stanzas", raw.outbox_stanzas, 1_000, 10),
+            outbox_bytes: self.amount("limits.outbox_bytes", raw.outbox_bytes, 4_194_304, 65_536),
+            connections: NonZeroUsize::new(self.size("limits.connections", raw.connections, 100_000, 0)),
+        }
+    }
+
+    fn seconds(
+        &mut self,
+        key: &str,
+        raw: Option<u64>,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Duration {
+        let seconds = raw.unwrap_or(default);
+        if !range.contains(&seconds) {
+            self.refuse(
+                key,
+                &format!("{seconds} is out of range: {} to {} seconds", range.start(), range.end()),
+            );
+        }
+        Duration::from_secs(seconds)
+    }
+
+    fn size(&mut self, key: &str, raw: Option<u64>, default: u64, least: u64) -> usize {
+        // A gigabyte of anything for one peer is no limit any more.
+        const MOST: u64 = 1 << 30;
+        let number = raw.unwrap_or(default);
+        if !(least..=MOST).contains(&number) {
+            self.refuse(key, &format!("{number} is out of range: {least} to {MOST}"));
+        }
+        usize::try_from(number).unwrap_or(usize::MAX)
+    }
+
+    fn amount(&mut self, key: &str, raw: Option<u64>, default: u64, least: u64) -> NonZeroUsize {
+        NonZeroUsize::new(self.size(key, raw, default, least)).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    fn rate(&mut self, key: &str, raw: Option<u64>, default: u32) -> u32 {
+        match raw.map(u32::try_from) {
+            None => default,
+            Some(Ok(number)) => number,
+            Some(Err(_)) => {
+                self.refuse(key, "is out of range; 0 means no limit");
+                default
+            }
+        }
+    }
+
+    fn policy(&mut self, raw: &raw::Policy) -> Policy {
+        let encrypted_messages = match raw.encrypted_messages.as_deref() {
+            None | Some("refuse") => EncryptedMessages::Refuse,
+            Some("allow") => EncryptedMessages::Allow,
+            Some(_) => {
+                self.refuse("policy.encrypted_messages", "wants \"refuse\" or \"allow\"");
+                EncryptedMessages::Refuse
+            }
+        };
+        Policy { encrypted_messages }
+    }
+
+    fn metrics(&mut self, raw: raw::Metrics) -> Metrics {
+        // The value stays out of the message: it is a secret.
+        if raw.token.as_ref().is_some_and(|token| token.len() < SHORTEST_TOKEN) {
+            self.refuse(
+                "metrics.token",
+                &format!("is too short to keep a secret: at least {SHORTEST_TOKEN} characters"),
+            );
+        }
+        Metrics { token: raw.token.map(Secret::new) }
+    }
+
+    fn contact(&mut self, raw: raw::Contact) -> Contact {
+        Contact {
+            abuse: self.uris("contact.abuse", raw.abuse),
+            admin: self.uris("contact.admin", raw.admin),
+            feedback: self.uris("contact.feedback", raw.feedback),
+            sales: self.uris("contact.sales", raw.sales),
+            security: self.uris("contact.security", raw.security),
+            status: self.uris("contact.status", raw.status),
+            support: self.uris("contact.support", raw.support),
+        }
+    }
+
+    /// XEP-0157 §2.1 wants URIs. A plain mail address becomes one.
+    fn uris(&mut self, key: &str, values: Vec<String>) -> Vec<String> {
+        let uri = |value: String| match value.split_once(':') {
+            Some((scheme, rest))
+                if !rest.is_empty() && ["mailto", "xmpp", "https", "http"].contains(&scheme) =>
+            {
+                Ok(value)
+            }
+            None if value.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty()) => {
+                Ok(format!("mailto:{value}"))
+            }
+            _ => Err(value),
+        };
+        let mut uris = Vec::new();
+        for value in values {
+            match uri(value) {
+                Ok(uri) => uris.push(uri),
+                Err(value) => self.refuse(
+                    key,
+                    &format!("{value:?} wants to be a mail address, or a URI that starts with mailto:, xmpp: or https:"),
+                ),
+            }
+        }
+        uris
+    }
+
+    fn log(&mut self, raw: raw::Log) -> Log {
+        let format = match raw.format.as_deref() {
+            None | Some("auto") => LogFormat::Auto,
+            Some("human") => LogFormat::Human,
+            Some("json") => LogFormat::Json,
+            Some(_) => {
+                self.refuse("log.format", "wants \"auto\", \"human\" or \"json\"");
+                LogFormat::Auto
+            }
+        };
+        Log { format, level: raw.level.unwrap_or_else(|| DEFAULT_LOG_LEVEL.to_owned()) }
+    }
+}
+
+/// `./data` → `./data.key`: beside the folder, so that copying the folder does not copy the file.
+fn beside(data: &Path, extension: &str) -> PathBuf {
+    let mut name = data.file_name().map_or_else(|| "chancery".into(), |name| name.to_os_string());
+    name.push(".");
+    name.push(extension);
+    data.with_file_name(name)
+}

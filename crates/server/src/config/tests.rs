@@ -1,0 +1,246 @@
+use super::*;
+
+fn load(text: &str) -> Result<Config, ConfigError> {
+    load_with(text, &[])
+}
+
+fn load_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE_NAME);
+    std::fs::write(&file, text).unwrap();
+    let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    Config::load(&Sources { file: Some(file), data: None, environment })
+}
+
+fn refusal(text: &str) -> String {
+    load(text).unwrap_err().to_string()
+}
+
+#[test]
+fn an_empty_file_means_loopback_and_localhost() {
+    let config = load("").unwrap();
+    assert_eq!(config.domain().as_str(), "localhost");
+    assert!(config.listen.all().all(|(_, address)| is_loopback(&address)));
+    let ports: Vec<u16> = config.listen.all().map(|(_, address)| address.port()).collect();
+    assert_eq!(ports, [5222, 5223, 5269, 5280, 5347]);
+    assert_eq!(config.limits.stanza_bytes, 262_144);
+    assert_eq!(config.limits.stanzas_per_second, None);
+    assert_eq!(config.policy.encrypted_messages, EncryptedMessages::Refuse);
+    assert!(!config.registration.open && !config.development.insecure_login);
+}
+
+#[test]
+fn the_default_is_what_an_empty_file_means() {
+    let mut config = load("").unwrap();
+    let default = Config::default();
+    // The file's folder is the only difference.
+    config.data = default.data.clone();
+    config.key = default.key.clone();
+    config.admin_socket = default.admin_socket.clone();
+    assert_eq!(config, default);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_what_was_meant() {
+    let text = refusal("domain = \"corp.example\"\n[limits]\nstanza_byte = 3\n");
+    assert!(text.contains("chancery.toml:3: there is no key limits.stanza_byte"), "{text}");
+    assert!(text.contains("did you mean limits.stanza_bytes?"), "{text}");
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_shown_the_way_home() {
+    let text = refusal("insecure_login = true\n");
+    assert!(text.contains("did you mean development.insecure_login?"), "{text}");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_refused_with_the_right_kind() {
+    let text = refusal("[listen]\nxmpp = \"127.0.0.1:5222\"\n[registration]\nopen = \"yes\"\n");
+    assert!(text.contains("chancery.toml:2: listen.xmpp wants a list of strings"), "{text}");
+    assert!(text.contains("chancery.toml:4: registration.open wants true or false"), "{text}");
+    assert!(refusal("[limits]\nstanza_bytes = -1\n").contains("whole number"));
+    assert!(refusal("limits = 3\n").contains("limits is a section"));
+}
+
+#[test]
+fn a_syntax_error_names_its_line() {
+    let text = refusal("domain = \"corp.example\"\nlisten = [\n[x\n");
+    assert!(text.contains("chancery.toml:"), "{text}");
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let error =
+        load("domain = \"a b\"\n[log]\nformat = \"xml\"\n[metrics]\ntoken = \"short\"\n").unwrap_err();
+    assert_eq!(error.problems.len(), 3, "{error}");
+    assert!(!error.to_string().contains("\"short\""), "the token must not be repeated: {error}");
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_a_domain() {
+    let listen = "[listen]\nxmpp = [\"0.0.0.0:5222\"]\n";
+    assert!(refusal(listen).contains("no domain is configured"));
+    assert!(load(&format!("domain = \"corp.example\"\n{listen}")).is_ok());
+    assert!(
+        load("[listen]\nxmpp = [\"[::1]:5222\", \"127.8.9.1:5222\", \"[::ffff:127.0.0.1]:5222\"]\n").is_ok()
+    );
+}
+
+#[test]
+fn insecure_login_needs_every_listener_on_loopback() {
+    let switch = "[development]\ninsecure_login = true\n";
+    assert!(load(switch).unwrap().development.insecure_login);
+    let text = refusal(&format!("domain = \"corp.example\"\n[listen]\nhttp = [\"10.0.0.1:80\"]\n{switch}"));
+    assert!(text.contains("development.insecure_login") && text.contains("listen.http"), "{text}");
+}
+
+#[test]
+fn one_address_cannot_serve_two_purposes_unless_the_system_chooses_it() {
+    assert!(refusal("[listen]\nxmpp = [\"127.0.0.1:5280\"]\n").contains("taken by listen.xmpp already"));
+    assert!(load("[listen]\nxmpp = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n").is_ok());
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = load_with(
+        "domain = \"file.example\"\n[limits]\nlogins_per_minute = 7\n",
+        &[
+            ("CHANCERY_DOMAIN", "env.example"),
+            ("CHANCERY_LISTEN_XMPP", "127.0.0.1:1, 127.0.0.1:2"),
+            ("CHANCERY_REGISTRATION_OPEN", "yes"),
+            ("CHANCERY_LIMITS_LOGINS_PER_MINUTE", "0"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.domain().as_str(), "env.example");
+    assert_eq!(config.listen.xmpp.len(), 2);
+    assert!(config.registration.open);
+    assert_eq!(config.limits.logins_per_minute, None);
+}
+
+#[test]
+fn a_problem_from_the_environment_names_the_variable() {
+    let text = load_with("", &[("CHANCERY_LISTEN_XMPP", "5222")]).unwrap_err().to_string();
+    assert!(text.contains("CHANCERY_LISTEN_XMPP"), "{text}");
+    let text = load_with("", &[("CHANCERY_LIMITS_CONNECTIONS", "many")]).unwrap_err().to_string();
+    assert!(text.contains("CHANCERY_LIMITS_CONNECTIONS") && text.contains("whole number"), "{text}");
+}
+
+#[test]
+fn a_variable_that_no_key_reads_is_a_warning() {
+    let config = load_with("", &[("CHANCERY_DOMIAN", "corp.example")]).unwrap();
+    assert!(config.warnings[0].contains("did you mean CHANCERY_DOMAIN?"), "{:?}", config.warnings);
+}
+
+#[test]
+fn every_key_has_its_own_variable() {
+    let variables: std::collections::HashSet<String> = KEYS.iter().map(Key::variable).collect();
+    assert_eq!(variables.len(), KEYS.len());
+}
+
+#[test]
+fn every_key_of_the_table_is_understood() {
+    for key in KEYS {
+        let value = match key.kind {
+            Kind::Text => "x",
+            Kind::Texts => "x",
+            Kind::Switch => "true",
+            Kind::Count => "1",
+        };
+        // Most of these values are refused; none may be unknown to the structs behind the table.
+        if let Err(error) = load_with("", &[(&key.variable(), value)]) {
+            assert!(!error.to_string().contains("unknown field"), "{}: {error}", key.path);
+        }
+    }
+}
+
+#[test]
+fn the_first_domain_leads_and_services_cannot_be_domains() {
+    let config = load("domain = \"b.example\"\ndomains = [\"a.example\", \"B.example\"]\n").unwrap();
+    let names: Vec<&str> = config.domains.iter().map(|domain| domain.as_str()).collect();
+    assert_eq!(names, ["b.example", "a.example"]);
+    assert!(config.serves(&config.domains[1]));
+    assert!(
+        refusal("domains = [\"a.example\", \"conference.a.example\"]\n").contains("a service of a.example")
+    );
+}
+
+#[test]
+fn paths_of_the_file_are_relative_to_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE_NAME);
+    std::fs::write(&file, "data = \"store\"\n[tls]\ncertificate = \"a.pem\"\nkey = \"/etc/b.pem\"\n")
+        .unwrap();
+    let config = Config::load(&Sources { file: Some(file.clone()), ..Sources::default() }).unwrap();
+    assert_eq!(config.data, folder.path().join("store"));
+    assert_eq!(config.key, KeySource::File(folder.path().join("store.key")));
+    assert_eq!(config.admin_socket, folder.path().join("store.sock"));
+    let tls = config.tls.unwrap();
+    assert_eq!((tls.certificate, tls.key), (folder.path().join("a.pem"), "/etc/b.pem".into()));
+
+    let sources = Sources { file: Some(file), data: Some("elsewhere".into()), ..Sources::default() };
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.data, PathBuf::from("elsewhere"));
+    assert_eq!(config.key, KeySource::File("elsewhere.key".into()));
+}
+
+#[test]
+fn the_master_key_stays_out_of_the_data_folder() {
+    assert!(refusal("data = \"d\"\n[key]\nfile = \"d/master\"\n").contains("outside the data folder"));
+    let config = load("[key]\ncommand = [\"kms\", \"unwrap\"]\n").unwrap();
+    assert_eq!(config.key, KeySource::Command(vec!["kms".into(), "unwrap".into()]));
+    let config = load_with("", &[(MASTER_KEY_VARIABLE, "…")]).unwrap();
+    assert_eq!((config.key, config.warnings), (KeySource::Environment, vec![]));
+}
+
+#[test]
+fn limits_that_would_lock_everybody_out_are_refused() {
+    let text = refusal("[limits]\nstanza_bytes = 100\npreauth_seconds = 0\noutbox_stanzas = 0\n");
+    for key in ["limits.stanza_bytes", "limits.preauth_seconds", "limits.outbox_stanzas"] {
+        assert!(text.contains(key), "{text}");
+    }
+}
+
+#[test]
+fn half_a_certificate_is_refused() {
+    assert!(refusal("[tls]\ncertificate = \"a.pem\"\n").contains("needs tls.key"));
+    assert!(refusal("[tls]\nkey = \"a.pem\"\n").contains("needs tls.certificate"));
+}
+
+#[test]
+fn contacts_become_uris() {
+    let config = load("[contact]\nadmin = [\"it@corp.example\", \"xmpp:admin@corp.example\"]\n").unwrap();
+    let fields: Vec<_> = config.contact.fields().collect();
+    let expected = ["mailto:it@corp.example".to_owned(), "xmpp:admin@corp.example".to_owned()];
+    assert_eq!(fields, [("admin-addresses", &expected[..])]);
+    assert!(refusal("[contact]\nabuse = [\"ring the bell\"]\n").contains("mail address"));
+}
+
+#[test]
+fn a_public_url_is_an_origin() {
+    let config = load("[http]\npublic_url = \"https://chat.corp.example/\"\n").unwrap();
+    assert_eq!(config.http.public_url.as_deref(), Some("https://chat.corp.example"));
+    for url in ["chat.corp.example", "https://", "https://a/b", "ftp://a", "https://u@a"] {
+        assert!(refusal(&format!("[http]\npublic_url = \"{url}\"\n")).contains("scheme"), "{url}");
+    }
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let config = load("[metrics]\ntoken = \"a-very-long-token\"\n").unwrap();
+    assert!(!format!("{config:?}").contains("a-very-long-token"));
+}
+
+#[test]
+fn reloading_takes_what_can_change_and_names_what_cannot() {
+    let old = load("").unwrap();
+    let mut new = old.clone();
+    new.registration.open = true;
+    new.limits.stanza_bytes = 20_000;
+    new.listen.xmpp.clear();
+    assert_eq!(old.needs_restart(&new), ["listen"]);
+    let merged = old.with_reloaded(&new);
+    assert!(merged.registration.open);
+    assert_eq!(merged.limits.stanza_bytes, 20_000);
+    assert_eq!(merged.listen, old.listen);
+}
