@@ -1,3 +1,5 @@
 //! The running system.
 
 pub mod config;
+pub mod metrics;
+pub mod tls;
