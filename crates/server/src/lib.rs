@@ -1,6 +1,7 @@
 //! The running system.
 
 pub mod config;
+pub mod http;
 pub mod metrics;
 pub mod sasl;
 pub mod tls;

@@ -226,15 +226,32 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// The data of the `tls-exporter` channel binding (RFC 9266).
-///
-/// Only for TLS 1.3: with 1.2 the binding is unsafe unless the extended master secret was used, and the connection
-/// does not tell.
-pub fn exporter(connection: &ServerConnection) -> Option<[u8; 32]> {
-    if connection.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
-        return None;
+/// What a finished handshake leaves for channel binding.
+pub struct Handshake {
+    /// The data of `tls-exporter` (RFC 9266). `None` with TLS 1.2: there it is unsafe unless the extended master
+    /// secret was used, and the connection does not tell.
+    pub exporter: Option<[u8; 32]>,
+    /// What the server showed.
+    pub identity: Arc<Identity>,
+}
+
+impl Handshake {
+    /// Reads it off a connection that took `identity`.
+    pub fn of(connection: &ServerConnection, identity: Arc<Identity>) -> Self {
+        let exporter = match connection.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => {
+                connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).ok()
+            }
+            _ => None,
+        };
+        Self { exporter, identity }
     }
-    connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).ok()
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").field("exporter", &self.exporter.is_some()).finish_non_exhaustive()
+    }
 }
 
 /// What can be wrong with a certificate.
@@ -320,7 +337,7 @@ mod tests {
         let tls = Tls::new(&pem).unwrap();
         let (client, server) = shake(&tls.current(), &pem, "corp.example");
         let theirs = client.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).unwrap();
-        assert_eq!(exporter(&server), Some(theirs));
+        assert_eq!(Handshake::of(&server, tls.current()).exporter, Some(theirs));
     }
 
     #[test]
