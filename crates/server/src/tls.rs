@@ -18,6 +18,8 @@ use tokio_rustls::rustls::{self, ServerConfig, ServerConnection};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::sasl::{ChannelBindings, EXPORTER_LABEL, EXPORTER_LENGTH};
+
 /// How long a self-signed certificate is good for. The server makes a new one before that ends.
 const SELF_SIGNED_DAYS: i64 = 3_650;
 
@@ -79,7 +81,7 @@ impl Pem {
         Description::of(self.chain()?.first().ok_or(TlsError::NoCertificate)?)
     }
 
-    fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         CertificateDer::pem_slice_iter(self.certificate.as_bytes())
             .collect::<Result<_, _>>()
             .map_err(|_| TlsError::NoCertificate)
@@ -162,8 +164,8 @@ pub struct Identity {
     pub xmpp: Arc<ServerConfig>,
     /// For the web side.
     pub https: Arc<ServerConfig>,
-    /// The server's own certificate, for `tls-server-end-point`.
-    pub certificate: CertificateDer<'static>,
+    /// The data of `tls-server-end-point` (RFC 5929 §4), where the certificate has it.
+    pub end_point: Option<Vec<u8>>,
     /// What it says about itself.
     pub description: Description,
 }
@@ -191,7 +193,8 @@ impl Identity {
         https.alpn_protocols = vec![b"http/1.1".to_vec()];
         https.ticketer = ring::Ticketer::new().map_err(TlsError::Unusable)?;
         let description = Description::of(&certificate)?;
-        Ok(Self { xmpp: Arc::new(xmpp), https: Arc::new(https), certificate, description })
+        let end_point = ChannelBindings::end_point_of(&certificate);
+        Ok(Self { xmpp: Arc::new(xmpp), https: Arc::new(https), end_point, description })
     }
 }
 
@@ -226,31 +229,24 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What a finished handshake leaves for channel binding.
+/// What a finished handshake leaves for the sign-in inside.
+#[derive(Clone, Debug)]
 pub struct Handshake {
-    /// The data of `tls-exporter` (RFC 9266). `None` with TLS 1.2: there it is unsafe unless the extended master
-    /// secret was used, and the connection does not tell.
-    pub exporter: Option<[u8; 32]>,
-    /// What the server showed.
-    pub identity: Arc<Identity>,
+    /// What the sign-in can be bound to (XEP-0440). No `tls-exporter` with TLS 1.2: there it is unsafe unless the
+    /// extended master secret was used (RFC 9266 §4.2), and the connection does not tell.
+    pub bindings: ChannelBindings,
 }
 
 impl Handshake {
     /// Reads it off a connection that took `identity`.
-    pub fn of(connection: &ServerConnection, identity: Arc<Identity>) -> Self {
+    pub fn of(connection: &ServerConnection, identity: &Identity) -> Self {
         let exporter = match connection.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => {
-                connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).ok()
+                connection.export_keying_material(vec![0; EXPORTER_LENGTH], EXPORTER_LABEL, Some(&[])).ok()
             }
             _ => None,
         };
-        Self { exporter, identity }
-    }
-}
-
-impl fmt::Debug for Handshake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handshake").field("exporter", &self.exporter.is_some()).finish_non_exhaustive()
+        Self { bindings: ChannelBindings::new(exporter, identity.end_point.clone()) }
     }
 }
 
@@ -282,8 +278,10 @@ pub enum TlsError {
 #[cfg(test)]
 mod tests {
     use rustls::pki_types::ServerName;
+    use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::sasl::BindingType;
 
     fn domains(names: &[&str]) -> Vec<DomainPart> {
         names.iter().map(|name| DomainPart::new(name).unwrap().into_owned()).collect()
@@ -337,7 +335,15 @@ mod tests {
         let tls = Tls::new(&pem).unwrap();
         let (client, server) = shake(&tls.current(), &pem, "corp.example");
         let theirs = client.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).unwrap();
-        assert_eq!(Handshake::of(&server, tls.current()).exporter, Some(theirs));
+        let bindings = Handshake::of(&server, &tls.current()).bindings;
+        assert_eq!(bindings.data(BindingType::TlsExporter), Some(&theirs[..]));
+        let certificate = pem.chain().unwrap().remove(0);
+        let end_point = bindings.data(BindingType::TlsServerEndPoint);
+        assert_eq!(
+            end_point,
+            Some(&Sha256::digest(&certificate)[..]),
+            "made certificates are signed with SHA-256"
+        );
     }
 
     #[test]

@@ -100,7 +100,7 @@ async fn connection(
     // Boxed: a handshake's state is large and short-lived.
     match timeout(HANDSHAKE, Box::pin(acceptor.accept(stream))).await {
         Ok(Ok(stream)) => {
-            peer.tls = Some(Arc::new(Handshake::of(stream.get_ref().1, identity)));
+            peer.tls = Some(Arc::new(Handshake::of(stream.get_ref().1, &identity)));
             requests(stream, peer, router, stop).await;
         }
         Ok(Err(error)) => debug!(%address, %error, "TLS handshake failed"),

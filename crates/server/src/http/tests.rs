@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::*;
+use crate::sasl::BindingType;
 use crate::tls::{Pem, Tls};
 
 /// A running web side and the ends that tests hold.
@@ -262,7 +263,7 @@ async fn over_tls_the_channel_is_known_and_host_meta_says_wss() {
     let pem = Pem::self_signed(&domains).unwrap();
     let tls = Tls::new(&pem).unwrap();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(tls.current().certificate.clone()).unwrap();
+    roots.add(pem.chain().unwrap().remove(0)).unwrap();
     let client =
         rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -287,7 +288,7 @@ async fn over_tls_the_channel_is_known_and_host_meta_says_wss() {
     request.headers_mut().insert("Sec-WebSocket-Protocol", "xmpp".parse().unwrap());
     let _socket = tokio_tungstenite::client_async(request, stream).await.unwrap();
     let peer = house.upgraded.recv().await.unwrap();
-    assert_eq!(peer.tls.unwrap().exporter, Some(theirs));
+    assert_eq!(peer.tls.unwrap().bindings.data(BindingType::TlsExporter), Some(&theirs[..]));
 }
 
 #[tokio::test]
