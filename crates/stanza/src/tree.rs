@@ -1,0 +1,159 @@
+//! Elements as trees: built from what was read, and written back.
+
+use minidom::{Element, Node};
+use rxml::{Namespace, Parse, RawEvent, RawParser, WithOptions};
+
+use crate::escape::{escape_attribute, escape_text};
+use crate::frame_error::FrameError;
+use crate::limits::Limits;
+use crate::ns::{self, Symbol};
+use crate::scope::{Scope, StartTag};
+
+/// An element in the making.
+#[derive(Debug, Default)]
+pub(crate) struct TreeBuilder {
+    open: Vec<Element>,
+}
+
+impl TreeBuilder {
+    pub(crate) fn open(&mut self, tag: StartTag) {
+        let mut element = Element::bare(String::from(tag.name), tag.ns);
+        for attribute in tag.attributes {
+            let ns = match attribute.ns {
+                Symbol::Borrowed(known) => Namespace::from_str(known),
+                Symbol::Owned(ns) => Namespace::from(ns),
+            };
+            element.attrs_mut().insert(ns, attribute.name, attribute.value);
+        }
+        self.open.push(element);
+    }
+
+    pub(crate) fn text(&mut self, text: String) {
+        if let Some(element) = self.open.last_mut() {
+            element.append_text(text);
+        }
+    }
+
+    /// Closes the innermost element; returns the tree when it was the outermost.
+    pub(crate) fn close(&mut self) -> Option<Element> {
+        let element = self.open.pop()?;
+        match self.open.last_mut() {
+            Some(parent) => {
+                parent.append_child(element);
+                None
+            }
+            None => Some(element),
+        }
+    }
+
+    fn innermost(&self) -> Option<&Element> {
+        self.open.last()
+    }
+}
+
+/// Whether elements in the content namespaces are brought into `jabber:client`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Those that inherit it from the stanza, and those that stand directly in the stanza or in such an element. One
+    /// that a foreign element declares for itself stays: a forwarded stanza keeps the namespace it was forwarded in.
+    Unify,
+    Keep,
+}
+
+/// Reads one complete element that has been validated before.
+pub(crate) fn read(bytes: &[u8], mut scope: Scope, content: Content) -> Result<Element, FrameError> {
+    let mut parser = RawParser::with_options(rxml::Options {
+        // rxml reserves this much at once.
+        max_token_length: bytes.len().min(Limits::default().token_bytes) + 8,
+        ..rxml::Options::default()
+    });
+    let mut tree = TreeBuilder::default();
+    let mut rest = bytes;
+    loop {
+        match parser.parse(&mut rest, false) {
+            Ok(Some(RawEvent::ElementHeadOpen(_, name))) => scope.begin(name),
+            Ok(Some(RawEvent::Attribute(_, name, value))) => {
+                scope.attribute(name, value, Limits::TRUSTED.attributes)?
+            }
+            Ok(Some(RawEvent::ElementHeadClose(_))) => {
+                let mut tag = scope.open()?;
+                if content == Content::Unify {
+                    let parent = tree.innermost();
+                    if parent.is_none() {
+                        scope.unify_content();
+                    }
+                    if ns::is_content(&tag.ns) && parent.is_none_or(|parent| parent.has_ns(ns::CLIENT)) {
+                        tag.ns = Symbol::Borrowed(ns::CLIENT);
+                    }
+                }
+                tree.open(tag);
+            }
+            Ok(Some(RawEvent::Text(_, text))) => tree.text(text),
+            Ok(Some(RawEvent::ElementFoot(_))) => {
+                scope.close();
+                if let Some(root) = tree.close() {
+                    return Ok(root);
+                }
+            }
+            Ok(Some(RawEvent::XmlDeclaration(..))) => {}
+            Ok(None) | Err(rxml::error::EndOrError::NeedMoreData) => {
+                return Err(FrameError::NotWellFormed("the element does not end".to_owned()));
+            }
+            Err(rxml::error::EndOrError::Error(error)) => return Err(error.into()),
+        }
+    }
+}
+
+/// Appends `element` where `surrounding` is the default namespace.
+///
+/// Every element is written under the default namespace and prefixes are made only for attributes that need one, so
+/// the output means the same wherever it is put.
+pub fn write_element(element: &Element, surrounding: &str, out: &mut Vec<u8>) {
+    let name = element.name().as_bytes();
+    out.push(b'<');
+    out.extend_from_slice(name);
+    let ns = element.ns();
+    if ns != surrounding {
+        out.extend_from_slice(b" xmlns='");
+        escape_attribute(&ns, out);
+        out.push(b'\'');
+    }
+    for (number, ((ns, name), value)) in element.attrs().iter().enumerate() {
+        out.push(b' ');
+        if *ns == ns::XML {
+            out.extend_from_slice(b"xml:");
+        } else if !ns.is_none() {
+            let prefix = format!("a{number}");
+            out.extend_from_slice(b"xmlns:");
+            out.extend_from_slice(prefix.as_bytes());
+            out.extend_from_slice(b"='");
+            escape_attribute(ns, out);
+            out.extend_from_slice(b"' ");
+            out.extend_from_slice(prefix.as_bytes());
+            out.push(b':');
+        }
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"='");
+        escape_attribute(value, out);
+        out.push(b'\'');
+    }
+    if element.nodes().next().is_none() {
+        out.extend_from_slice(b"/>");
+        return;
+    }
+    out.push(b'>');
+    for node in element.nodes() {
+        write_node(node, &ns, out);
+    }
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(name);
+    out.push(b'>');
+}
+
+/// Appends an element or a text.
+pub(crate) fn write_node(node: &Node, surrounding: &str, out: &mut Vec<u8>) {
+    match node {
+        Node::Element(element) => write_element(element, surrounding, out),
+        Node::Text(text) => escape_text(text, out),
+    }
+}
