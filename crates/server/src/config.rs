@@ -65,8 +65,8 @@ pub struct Config {
 pub enum KeySource {
     /// A file with mode 0600, outside the data folder. The first run makes it.
     File(PathBuf),
-    /// The first line that this command prints, so that a key management service fits.
-    Command(Vec<String>),
+    /// What this shell command prints, so that a key management service fits.
+    Command(String),
     /// The environment variable [`MASTER_KEY_VARIABLE`].
     Environment,
 }

@@ -1,5 +1,6 @@
 //! The running system.
 
+pub mod admin;
 pub mod config;
 pub mod http;
 pub mod metrics;

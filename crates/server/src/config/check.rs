@@ -214,8 +214,8 @@ impl Check {
                 }
                 KeySource::File(file)
             }
-            (None, Some(command)) if command.is_empty() => {
-                self.refuse("key.command", "names no program");
+            (None, Some(command)) if command.trim().is_empty() => {
+                self.refuse("key.command", "names no command");
                 KeySource::Command(command)
             }
             (None, Some(command)) => KeySource::Command(command),

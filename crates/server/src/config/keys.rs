@@ -42,7 +42,7 @@ pub const KEYS: &[Key] = &[
     key("domains", Kind::Texts),
     key("data", Kind::Text),
     key("key.file", Kind::Text),
-    key("key.command", Kind::Texts),
+    key("key.command", Kind::Text),
     key("admin.socket", Kind::Text),
     key("listen.xmpp", Kind::Texts),
     key("listen.xmpp_tls", Kind::Texts),

@@ -26,7 +26,7 @@ pub(super) struct Raw {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Key {
     pub(super) file: Option<String>,
-    pub(super) command: Option<Vec<String>>,
+    pub(super) command: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -187,8 +187,8 @@ fn paths_of_the_file_are_relative_to_the_file() {
 #[test]
 fn the_master_key_stays_out_of_the_data_folder() {
     assert!(refusal("data = \"d\"\n[key]\nfile = \"d/master\"\n").contains("outside the data folder"));
-    let config = load("[key]\ncommand = [\"kms\", \"unwrap\"]\n").unwrap();
-    assert_eq!(config.key, KeySource::Command(vec!["kms".into(), "unwrap".into()]));
+    let config = load("[key]\ncommand = \"kms unwrap\"\n").unwrap();
+    assert_eq!(config.key, KeySource::Command("kms unwrap".into()));
     let config = load_with("", &[(MASTER_KEY_VARIABLE, "…")]).unwrap();
     assert_eq!((config.key, config.warnings), (KeySource::Environment, vec![]));
 }

@@ -1,0 +1,35 @@
+//! The operator's door: a Unix socket over which commands talk to the running server.
+//!
+//! Requests and replies are JSON, one a line ([`protocol`]). Only the account that runs the server, and root, may
+//! speak: the socket has mode 0600 and the kernel says who connected. The same requests can be carried out without a
+//! server on an open data folder, so every command has one implementation.
+
+mod client;
+mod protocol;
+mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+pub use client::Client;
+pub use protocol::{Fault, FaultKind, Reply, Request, UserDetails};
+pub use socket::{AdminSocket, SocketError};
+
+/// Carries out requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers with what the request's documentation says. Long work tells how far it is.
+    fn handle(&self, request: Request, progress: Progress) -> BoxFuture<'_, Result<Value, Fault>>;
+}
+
+/// How far something is: `(done, total)`. Cheap to call often; whoever listens thins it out.
+pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// For those who do not want to know.
+pub fn no_progress() -> Progress {
+    Arc::new(|_, _| {})
+}

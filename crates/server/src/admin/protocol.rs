@@ -1,0 +1,188 @@
+//! What is said at the operator's door.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One line to the server.
+///
+/// No `Debug`: some requests carry passwords or keys.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// How the server is: `{version, pid, uptime_seconds, domains, listen, …}`.
+    Status,
+    /// Read the configuration and the certificate again: `{restart_needed: [key]}`.
+    Reload,
+    /// Make an account: the account.
+    UserAdd {
+        /// `name` (in the main domain) or `name@domain`.
+        user: String,
+        /// The password.
+        password: String,
+        /// `member` or `admin`. Absent: `member`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<String>,
+        /// What is known about the person.
+        #[serde(default)]
+        details: UserDetails,
+    },
+    /// Every account, sorted: `[account]`.
+    UserList,
+    /// Set a password: the account.
+    UserPassword {
+        /// Whose.
+        user: String,
+        /// The new password.
+        password: String,
+    },
+    /// Set a role: the account.
+    UserRole {
+        /// Whose.
+        user: String,
+        /// `member` or `admin`.
+        role: String,
+    },
+    /// Let somebody in or keep them out: the account.
+    UserEnable {
+        /// Whom.
+        user: String,
+        /// In or out.
+        enabled: bool,
+    },
+    /// Remove an account. Its messages stay in the archive: `{removed: address}`.
+    UserRemove {
+        /// Whose.
+        user: String,
+    },
+    /// Check the whole archive: `{intact, events, checkpoints, …}`.
+    ArchiveVerify,
+    /// Sign where the archive is now: the checkpoint.
+    ArchiveCheckpoint,
+    /// What verifies the archive's signatures: `{public_key}`.
+    ArchiveKey,
+    /// About the keys, never the keys themselves.
+    KeysShow,
+    /// Wrap everything anew with this master key: `{rewrapped}`.
+    KeysRotate {
+        /// The recovery phrase of the new key. Secret.
+        phrase: String,
+    },
+    /// Copy everything to a new folder, while people go on talking: `{to, bytes}`.
+    Backup {
+        /// An absolute path.
+        to: PathBuf,
+    },
+    /// Look for trouble: `[{check, state, message}]`.
+    Doctor,
+}
+
+impl Request {
+    /// The request's name, which is fit for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Reload => "reload",
+            Self::UserAdd { .. } => "user-add",
+            Self::UserList => "user-list",
+            Self::UserPassword { .. } => "user-password",
+            Self::UserRole { .. } => "user-role",
+            Self::UserEnable { .. } => "user-enable",
+            Self::UserRemove { .. } => "user-remove",
+            Self::ArchiveVerify => "archive-verify",
+            Self::ArchiveCheckpoint => "archive-checkpoint",
+            Self::ArchiveKey => "archive-key",
+            Self::KeysShow => "keys-show",
+            Self::KeysRotate { .. } => "keys-rotate",
+            Self::Backup { .. } => "backup",
+            Self::Doctor => "doctor",
+        }
+    }
+}
+
+/// What is known about a person besides the address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserDetails {
+    /// The name that others see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Groups: departments, teams.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Telephone number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// What the person does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+/// One line from the server. A request is answered by any number of `Progress` and then one of the others.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// How far it is.
+    Progress {
+        /// Steps done.
+        done: u64,
+        /// Steps in all.
+        total: u64,
+    },
+    /// It is done.
+    Done {
+        /// What the request's documentation says.
+        value: Value,
+    },
+    /// It cannot be done.
+    Fault(Fault),
+}
+
+/// Why something cannot be done, in words for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What kind of reason.
+    pub kind: FaultKind,
+    /// In words, and what to do about it. Without secrets.
+    pub message: String,
+}
+
+/// Kinds of reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The request makes no sense, such as a name that cannot be one.
+    Invalid,
+    /// What it speaks of does not exist.
+    Missing,
+    /// It is there already.
+    Exists,
+    /// Something was checked and found wrong.
+    Damaged,
+    /// It did not work this time.
+    Failed,
+}
+
+impl Fault {
+    /// A fault of this kind.
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// Something did not work.
+    pub fn failed(error: impl fmt::Display) -> Self {
+        Self::new(FaultKind::Failed, error.to_string())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
