@@ -1,1 +1,56 @@
-//! placeholder
+//! The data trail: who said what to whom, sealed, chained and found again.
+//!
+//! A message is worth delivering once it is here. [`Archive::submit`] takes an [`Entry`] and returns at once; the
+//! writer seals what has gathered, links it to the chain, commits it in one transaction, and hands each entry back to
+//! the *sink* in the order of submission, as [`Archived`]. Only this crate makes an `Archived`, so what has not been
+//! stored cannot be delivered by mistake.
+//!
+//! - `writer` is the group commit; there is no timer in it: what gathers during one commit shares the next.
+//! - [`Archive::history`] serves XEP-0313; [`Archive::take_spool`] serves offline messages (XEP-0160).
+//! - `chain` says how events hang together and what a checkpoint signs; [`verify`] checks all of it with the public
+//!   key alone.
+
+mod archive;
+mod body;
+mod chain;
+mod entry;
+mod history;
+mod id;
+mod search;
+mod spool;
+mod verify;
+mod writer;
+
+pub use archive::{Archive, Options};
+pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Outcome, Receipt};
+pub use history::{Item, Page, Query};
+pub use id::StanzaId;
+pub use vault::{Micros, Sequence};
+pub use verify::{Fault, Report, verify};
+
+/// Why the archive could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// A named event is not in this archive (XEP-0313 §4.1.3 and §4.3: answer `item-not-found`).
+    #[error("no such message in this archive")]
+    NotFound,
+    /// The storage refused.
+    #[error(transparent)]
+    Vault(#[from] vault::VaultError),
+    /// The bytes are no Ed25519 public key.
+    #[error("this is not a public key of an archive")]
+    PublicKey,
+    /// The archive has been shut down.
+    #[error("the archive is closed")]
+    Closed,
+}
+
+impl From<vault::StoreError> for ArchiveError {
+    fn from(error: vault::StoreError) -> Self {
+        Self::Vault(error.into())
+    }
+}
+
+/// What went right, or an [`ArchiveError`].
+pub type Result<T, E = ArchiveError> = std::result::Result<T, E>;

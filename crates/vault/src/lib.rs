@@ -1,1 +1,39 @@
-//! placeholder
+//! Everything at rest, sealed.
+//!
+//! The vault knows two shapes and nothing about XMPP: *records*, documents found by kind and key, and *events*, the
+//! append-only log. Both are encrypted before a [`Store`] sees them, so a backend handles only ciphertext and keyed
+//! hashes, and every backend is encrypted by construction.
+//!
+//! - [`Vault`] is the door: open a folder with a [`MasterKey`], read and write records, take part in the event log.
+//! - [`Store`] is the contract with a backend; [`sqlite`] implements it, and `contract` is the test-suite that each
+//!   implementation must pass (feature `contract`).
+//!
+//! The layering of keys: the master key wraps a random *root secret* (from which lookup keys, the record key and the
+//! secrets of upper rooms derive) and one random *data key* per conversation and period. Changing the master key
+//! re-wraps those few bytes and rewrites no event.
+
+mod blind;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod error;
+mod event;
+mod keyring;
+mod master;
+mod record;
+mod seal;
+pub mod sqlite;
+mod store;
+mod vault;
+
+pub use blind::{Blind, Blinder};
+pub use error::VaultError;
+pub use event::{Checkpoint, EventHash, Head, Micros, SealedEvent, Sequence, Tags};
+pub use keyring::{DataKey, KeyId};
+pub use master::{KeyError, MasterKey};
+pub use record::{Expect, Record, Version, Versioned, Write};
+pub use seal::{Nonces, SealError};
+pub use store::{Batch, Check, SealedRecord, SealedWrite, Statistics, Store, StoreError, Window};
+pub use vault::Vault;
+
+/// What went right, or a [`VaultError`].
+pub type Result<T, E = VaultError> = std::result::Result<T, E>;

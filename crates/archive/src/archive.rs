@@ -1,0 +1,208 @@
+//! The handle that everybody else holds.
+
+use std::sync::Arc;
+
+use jid::BareJid;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use vault::{Sequence, Vault};
+
+use crate::chain::Notary;
+use crate::id::{Ids, StanzaId};
+use crate::writer::{Command, Writer};
+use crate::{AppendError, ArchiveError, Entry, Item, Outcome, Page, Query, Result, body, history, search};
+
+/// How an archive runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Room in the queue before [`Archive::submit`] waits. An entry takes one, and one more for each 4 KiB.
+    pub queue: u32,
+    /// Events after which a checkpoint is signed.
+    pub checkpoint_events: u64,
+    /// Time after which a checkpoint is signed, if anything has been stored since the last.
+    pub checkpoint_after: std::time::Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { queue: 4096, checkpoint_events: 1000, checkpoint_after: std::time::Duration::from_secs(60) }
+    }
+}
+
+pub(crate) type Sink<T> = Arc<dyn Fn(Outcome<T>) + Send + Sync>;
+
+/// The data trail. Cheap to clone.
+pub struct Archive<T>(Arc<Inner<T>>);
+
+struct Inner<T> {
+    vault: Vault,
+    ids: Ids,
+    public_key: [u8; 32],
+    queue: mpsc::UnboundedSender<Command<T>>,
+    /// Bounds the queue by number and bytes.
+    room: Arc<Semaphore>,
+    capacity: u32,
+    sink: Sink<T>,
+}
+
+impl<T> Clone for Archive<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Send + 'static> Archive<T> {
+    /// Starts the writer, on a thread of its own. `sink` is called there: in the order of submission, once for each
+    /// entry, after the commit of its batch or with what went wrong. It must not wait.
+    ///
+    /// # Errors
+    /// What the vault says, or that no thread could be had.
+    pub async fn start(
+        vault: Vault,
+        options: Options,
+        sink: impl Fn(Outcome<T>) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let sink: Sink<T> = Arc::new(sink);
+        let notary = Notary::new(&vault.derive("checkpoint"));
+        let ids = Ids::new(&vault.derive("stanza id"));
+        let public_key = notary.public_key();
+        let room = Arc::new(Semaphore::new(options.queue as usize));
+        let capacity = options.queue;
+        let (queue, commands) = mpsc::unbounded_channel();
+        let writer =
+            Writer::new(vault.clone(), notary, options, Arc::clone(&sink), Arc::clone(&room)).await?;
+        writer.spawn(commands).map_err(|error| vault::StoreError::Io(error.to_string()))?;
+        Ok(Self(Arc::new(Inner { vault, ids, public_key, queue, room, capacity, sink })))
+    }
+
+    /// Queues an entry. Waits for room in the queue only, never for the commit. Entries of one task keep their
+    /// order. After a shutdown the sink gets it at once, as [`Outcome::Failed`].
+    pub async fn submit(&self, entry: Entry<T>) {
+        let inner = &self.0;
+        let weight = weight(&entry).min(inner.capacity);
+        // The writer gives the room back once the entry has left the queue.
+        match inner.room.acquire_many(weight).await {
+            Ok(permit) => permit.forget(),
+            Err(_) => return (inner.sink)(Outcome::Failed(entry.item, AppendError::Closed)),
+        }
+        if let Err(refused) = inner.queue.send(Command::Append(entry, weight))
+            && let Command::Append(entry, _) = refused.0
+        {
+            (inner.sink)(Outcome::Failed(entry.item, AppendError::Closed));
+        }
+    }
+
+    /// Queues an entry if there is room.
+    ///
+    /// # Errors
+    /// The entry, if the queue is full or the archive has been shut down.
+    pub fn try_submit(&self, entry: Entry<T>) -> Result<(), Box<Entry<T>>> {
+        let inner = &self.0;
+        let weight = weight(&entry).min(inner.capacity);
+        match inner.room.try_acquire_many(weight) {
+            Ok(permit) => permit.forget(),
+            Err(_) => return Err(Box::new(entry)),
+        }
+        match inner.queue.send(Command::Append(entry, weight)) {
+            Err(mpsc::error::SendError(Command::Append(entry, _))) => Err(Box::new(entry)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a page of someone's history (XEP-0313).
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotFound`] if a message that the query names is not in this archive.
+    pub async fn history(&self, owner: &BareJid, query: &Query) -> Result<Page> {
+        history::history(&self.0.vault, owner, query).await
+    }
+
+    /// The first and the last message of someone's history (XEP-0313 §7, metadata); `None` if there is none.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn span(&self, owner: &BareJid) -> Result<Option<(Item, Item)>> {
+        history::span(&self.0.vault, owner).await
+    }
+
+    /// The newest messages of someone's history that contain all of `words`, newest first.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn search(&self, owner: &BareJid, words: &str, limit: usize) -> Result<Vec<Item>> {
+        search::search(&self.0.vault, owner, words, limit).await
+    }
+
+    /// Takes someone's undelivered messages, oldest first: they count as delivered from now on. Ordered with what
+    /// was submitted before.
+    ///
+    /// # Errors
+    /// What the vault says; then they are still there.
+    pub async fn take_spool(&self, owner: &BareJid) -> Result<Vec<Item>> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Take(owner.clone(), reply))?;
+        let sequences = answer.await.map_err(|_| ArchiveError::Closed)??;
+        if sequences.is_empty() {
+            return Ok(Vec::new());
+        }
+        let read = async {
+            let events = self.0.vault.store().events(sequences.clone()).await?;
+            body::open_all(&self.0.vault, &events).await
+        };
+        match read.await {
+            Ok(items) => Ok(items),
+            Err(error) => {
+                self.spool(owner, sequences).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes messages as undelivered (again).
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn spool(&self, owner: &BareJid, sequences: Vec<Sequence>) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Spool(owner.clone(), sequences, reply))?;
+        answer.await.map_err(|_| ArchiveError::Closed)?
+    }
+
+    /// The name of a message for the outside (XEP-0359, XEP-0313).
+    pub fn id(&self, sequence: Sequence) -> StanzaId {
+        self.0.ids.name(sequence)
+    }
+
+    /// The message of that name; `None` if this server never gave it out.
+    pub fn sequence(&self, id: &str) -> Option<Sequence> {
+        self.0.ids.place(id)
+    }
+
+    /// The Ed25519 key that checkpoints are checked with.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.0.public_key
+    }
+
+    /// Stores what has been submitted, signs a checkpoint, and stops. What is submitted later fails.
+    pub async fn shutdown(&self) {
+        self.0.room.close();
+        let (reply, done) = oneshot::channel();
+        if self.command(Command::Stop(reply)).is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    fn command(&self, command: Command<T>) -> Result<()> {
+        self.0.queue.send(command).map_err(|_| ArchiveError::Closed)
+    }
+}
+
+impl<T> std::fmt::Debug for Archive<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Archive(…)")
+    }
+}
+
+fn weight<T>(entry: &Entry<T>) -> u32 {
+    let bytes = entry.event.as_ref().map_or(0, |draft| draft.stanza.len());
+    u32::try_from(1 + bytes / 4096).unwrap_or(u32::MAX)
+}

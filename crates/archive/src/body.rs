@@ -1,0 +1,57 @@
+//! What is inside an event's seal: a version, the addresses, the stanza.
+
+use bytes::Bytes;
+use jid::Jid;
+use vault::{DataKey, SealedEvent, Vault, VaultError};
+
+use crate::history::Item;
+use crate::{Draft, Result};
+
+const VERSION: u8 = 1;
+
+/// Bytes that a draft takes inside the seal.
+pub(crate) fn size(draft: &Draft) -> usize {
+    5 + draft.from.as_str().len() + draft.to.as_str().len() + draft.stanza.len()
+}
+
+/// Appends a draft's content.
+pub(crate) fn write(draft: &Draft, out: &mut Vec<u8>) {
+    out.push(VERSION);
+    for address in [&draft.from, &draft.to] {
+        // An address has at most 3,071 bytes (RFC 7622 §3.1).
+        out.extend_from_slice(&(address.as_str().len() as u16).to_le_bytes());
+        out.extend_from_slice(address.as_str().as_bytes());
+    }
+    out.extend_from_slice(&draft.stanza);
+}
+
+/// Opens an event under its key.
+pub(crate) fn open(event: &SealedEvent, key: &DataKey) -> Result<Item> {
+    const DAMAGED: VaultError = VaultError::Corrupt { what: "an event does not parse" };
+    let context = SealedEvent::context(event.sequence, event.writer, event.time, event.key, &event.tags);
+    let plain = Bytes::from(key.open(&context, &event.sealed).map_err(VaultError::from)?);
+    let (version, mut rest) = plain.split_first().ok_or(DAMAGED)?;
+    if *version != VERSION {
+        return Err(DAMAGED.into());
+    }
+    let mut address = || -> Option<Jid> {
+        let (length, after) = rest.split_first_chunk::<2>()?;
+        let (text, after) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
+        rest = after;
+        Jid::new(std::str::from_utf8(text).ok()?).ok()
+    };
+    let (from, to) = (address().ok_or(DAMAGED)?, address().ok_or(DAMAGED)?);
+    let stanza = plain.slice_ref(rest);
+    Ok(Item { sequence: event.sequence, time: event.time, from, to, stanza })
+}
+
+/// Opens events. Those whose key has been destroyed are left out: they are erased.
+pub(crate) async fn open_all(vault: &Vault, events: &[SealedEvent]) -> Result<Vec<Item>> {
+    let mut items = Vec::with_capacity(events.len());
+    for event in events {
+        if let Some(key) = vault.data_key(event.key).await? {
+            items.push(open(event, &key)?);
+        }
+    }
+    Ok(items)
+}

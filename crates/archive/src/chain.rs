@@ -1,0 +1,61 @@
+//! How events hang together, and what a checkpoint signs.
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use sha2::{Digest, Sha256};
+use vault::{Checkpoint, EventHash, Head, Micros, SealedEvent, Sequence};
+
+/// What the first event of a chain follows.
+pub(crate) const GENESIS: EventHash = [0; 32];
+
+/// The chain's next link: SHA-256 over the link before, everything that stands in the clear, and the SHA-256 of the
+/// sealed body. The body enters as a digest, so that it can be dropped one day without breaking the chain.
+pub(crate) fn link(previous: &EventHash, event: &SealedEvent) -> EventHash {
+    let mut hash = Sha256::new();
+    hash.update(b"chancery chain 1");
+    hash.update(previous);
+    hash.update(event.sequence.0.to_le_bytes());
+    hash.update(event.writer.to_le_bytes());
+    hash.update(event.time.0.to_le_bytes());
+    hash.update(event.key.as_bytes());
+    hash.update((event.tags.len() as u32).to_le_bytes());
+    for tag in &event.tags {
+        hash.update(tag.as_bytes());
+    }
+    hash.update(Sha256::digest(&event.sealed));
+    hash.finalize().into()
+}
+
+/// Signs checkpoints.
+pub(crate) struct Notary(SigningKey);
+
+impl Notary {
+    pub(crate) fn new(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    pub(crate) fn public_key(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+
+    pub(crate) fn sign(&self, head: &Head, time: Micros, previous: Sequence) -> Checkpoint {
+        let mut checkpoint =
+            Checkpoint { sequence: head.sequence, time, hash: head.hash, previous, signature: [0; 64] };
+        checkpoint.signature = self.0.sign(&statement(&checkpoint)).to_bytes();
+        checkpoint
+    }
+}
+
+/// Whether a checkpoint bears the signature of the holder of this key.
+pub(crate) fn is_signed(checkpoint: &Checkpoint, key: &VerifyingKey) -> bool {
+    let signature = Signature::from_bytes(&checkpoint.signature);
+    key.verify_strict(&statement(checkpoint), &signature).is_ok()
+}
+
+fn statement(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut out = b"chancery checkpoint 1".to_vec();
+    out.extend_from_slice(&checkpoint.sequence.0.to_le_bytes());
+    out.extend_from_slice(&checkpoint.time.0.to_le_bytes());
+    out.extend_from_slice(&checkpoint.hash);
+    out.extend_from_slice(&checkpoint.previous.0.to_le_bytes());
+    out
+}

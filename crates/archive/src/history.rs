@@ -1,0 +1,242 @@
+//! Reading back: what XEP-0313 asks for.
+
+use bytes::Bytes;
+use jid::{BareJid, Jid};
+use vault::{Blind, Micros, SealedEvent, Sequence, Vault, Window};
+
+use crate::{ArchiveError, Result, body};
+
+/// Which messages of one archive, and in what portions. All conditions hold together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// With whom: a bare address matches all its resources, a full one only itself (XEP-0313 §4.1.1). The owner's
+    /// own bare address matches only what they wrote to themselves.
+    pub with: Option<Jid>,
+    /// Not older than this.
+    pub start: Option<Micros>,
+    /// Not younger than this.
+    pub end: Option<Micros>,
+    /// Only after this message, which must be in the archive.
+    pub after: Option<Sequence>,
+    /// Only before this message, which must be in the archive.
+    pub before: Option<Sequence>,
+    /// Only these messages, all of which must be in the archive.
+    pub ids: Option<Vec<Sequence>>,
+    /// At most so many. Zero with `count` only counts.
+    pub limit: usize,
+    /// Take the last ones rather than the first. The page is in the order of the archive all the same.
+    pub backwards: bool,
+    /// Also say how many match, however many the page holds. Costs time in proportion to what matches.
+    pub count: bool,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            with: None,
+            start: None,
+            end: None,
+            after: None,
+            before: None,
+            ids: None,
+            limit: 100,
+            backwards: false,
+            count: false,
+        }
+    }
+}
+
+/// An archived message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its place; [`crate::Archive::id`] names it for the outside.
+    pub sequence: Sequence,
+    /// When it was accepted.
+    pub time: Micros,
+    /// The sender.
+    pub from: Jid,
+    /// The recipient.
+    pub to: Jid,
+    /// The stanza as it was stored.
+    pub stanza: Bytes,
+}
+
+/// A portion of history, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The messages.
+    pub items: Vec<Item>,
+    /// Nothing that matches lies beyond, in the direction of reading.
+    pub complete: bool,
+    /// How many match all conditions but `after`, `before` and `limit`, if that was asked for (RSM's `count`).
+    pub count: Option<u64>,
+}
+
+/// Messages read at a time where the answer depends on what is inside the seal.
+const CHUNK: usize = 256;
+
+/// The tag of a person's or room's archive.
+pub(crate) fn owner_tag(vault: &Vault, owner: &BareJid) -> Blind {
+    vault.blind("owner", &[owner.as_str()])
+}
+
+/// The tag of what two addresses said to each other.
+pub(crate) fn pair_tag(vault: &Vault, one: &str, other: &str) -> Blind {
+    vault.blind("pair", &if one <= other { [one, other] } else { [other, one] })
+}
+
+pub(crate) async fn history(vault: &Vault, owner: &BareJid, query: &Query) -> Result<Page> {
+    let mine = owner_tag(vault, owner);
+    let named = query.after.iter().chain(&query.before).chain(query.ids.iter().flatten());
+    let named: Vec<Sequence> = named.copied().collect();
+    if !named.is_empty() {
+        let found = vault.store().events(named.clone()).await?;
+        if found.len() != named.len() || !found.iter().all(|event| event.tags.contains(&mine)) {
+            return Err(ArchiveError::NotFound);
+        }
+    }
+
+    let mut bounds = Bounds { after: Sequence::ZERO, before: None };
+    if let Some(start) = query.start {
+        bounds.after = Sequence(vault.store().sequence_at(start).await?.0 - 1);
+    }
+    if let Some(end) = query.end {
+        bounds.before = Some(vault.store().sequence_at(Micros(end.0.saturating_add(1))).await?);
+    }
+    let paged = Bounds {
+        after: query.after.map_or(bounds.after, |after| after.max(bounds.after)),
+        before: match (query.before, bounds.before) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        },
+    };
+
+    let source = Source::new(vault, owner, mine, query);
+    let mut page = Page::default();
+    if query.limit > 0 {
+        // One more than asked for tells whether there are more.
+        let mut items = source.read(&paged, query.limit.saturating_add(1), query.backwards).await?;
+        page.complete = items.len() <= query.limit;
+        items.truncate(query.limit);
+        if query.backwards {
+            items.reverse();
+        }
+        page.items = items;
+    }
+    if query.count {
+        page.count = Some(source.count(&bounds).await?);
+    }
+    Ok(page)
+}
+
+/// The first and the last message of an archive.
+pub(crate) async fn span(vault: &Vault, owner: &BareJid) -> Result<Option<(Item, Item)>> {
+    let query = |backwards| Query { limit: 1, backwards, ..Query::default() };
+    let first = history(vault, owner, &query(false)).await?.items.pop();
+    let last = history(vault, owner, &query(true)).await?.items.pop();
+    Ok(first.zip(last))
+}
+
+/// Strictly between.
+struct Bounds {
+    after: Sequence,
+    before: Option<Sequence>,
+}
+
+/// Where candidates come from, and what must still be looked at.
+struct Source<'a> {
+    vault: &'a Vault,
+    owner: &'a BareJid,
+    tag: Blind,
+    /// A second tag that must be on the event.
+    mine: Option<Blind>,
+    /// Decided inside the seal.
+    with: Option<&'a Jid>,
+    ids: Option<Vec<Sequence>>,
+}
+
+impl<'a> Source<'a> {
+    fn new(vault: &'a Vault, owner: &'a BareJid, mine: Blind, query: &'a Query) -> Self {
+        let ids = query.ids.clone().map(|mut ids| {
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        });
+        let mut source = Self { vault, owner, tag: mine, mine: None, with: query.with.as_ref(), ids };
+        if let Some(with) = &query.with
+            && source.ids.is_none()
+        {
+            let peer = with.to_bare();
+            if peer != *owner {
+                source.tag = pair_tag(vault, owner.as_str(), peer.as_str());
+                source.mine = Some(mine);
+            }
+        }
+        source
+    }
+
+    /// Whether every event with the tag matches, so that counting needs no keys.
+    fn tag_decides(&self) -> bool {
+        self.with.is_none() && self.ids.is_none()
+    }
+
+    fn matches(&self, item: &Item) -> bool {
+        self.with.is_none_or(|with| {
+            let is_with = |address: &Jid| match with.is_full() {
+                true => address == with,
+                false => address.to_bare() == with.to_bare(),
+            };
+            match (item.from.to_bare() == *self.owner, item.to.to_bare() == *self.owner) {
+                (true, false) => is_with(&item.to),
+                (false, true) => is_with(&item.from),
+                (true, true) => is_with(&item.from) || is_with(&item.to),
+                (false, false) => is_with(&item.from) || is_with(&item.to),
+            }
+        })
+    }
+
+    /// Up to `limit` messages in the direction of reading.
+    async fn read(&self, bounds: &Bounds, limit: usize, backwards: bool) -> Result<Vec<Item>> {
+        let mut bounds = Bounds { ..*bounds };
+        let mut items = Vec::new();
+        loop {
+            let wanted = if self.tag_decides() { limit - items.len() } else { CHUNK };
+            let events = self.candidates(&bounds, wanted, backwards).await?;
+            let exhausted = events.len() < wanted;
+            let Some(last) = events.last().map(|event| event.sequence) else { break };
+            let mine =
+                events.into_iter().filter(|event| self.mine.is_none_or(|tag| event.tags.contains(&tag)));
+            let opened = body::open_all(self.vault, &mine.collect::<Vec<_>>()).await?;
+            items.extend(opened.into_iter().filter(|item| self.matches(item)));
+            if exhausted || items.len() >= limit {
+                break;
+            }
+            if backwards {
+                bounds.before = Some(last);
+            } else {
+                bounds.after = last;
+            }
+        }
+        items.truncate(limit);
+        Ok(items)
+    }
+
+    async fn candidates(&self, bounds: &Bounds, limit: usize, backwards: bool) -> Result<Vec<SealedEvent>> {
+        let Bounds { after, before } = *bounds;
+        let Some(ids) = &self.ids else {
+            let window = Window { after, before, limit, backwards };
+            return Ok(self.vault.store().tagged_events(self.tag, window).await?);
+        };
+        let within = ids.iter().copied().filter(|at| *at > after && before.is_none_or(|before| *at < before));
+        let chosen: Vec<Sequence> =
+            if backwards { within.rev().take(limit).collect() } else { within.take(limit).collect() };
+        Ok(self.vault.store().events(chosen).await?)
+    }
+
+    async fn count(&self, bounds: &Bounds) -> Result<u64> {
+        if self.tag_decides() {
+            return Ok(self.vault.store().count(self.tag, bounds.after, bounds.before).await?);
+        }
+        Ok(self.read(bounds, usize::MAX, false).await?.len() as u64)
+    }
+}

@@ -1,0 +1,199 @@
+//! Checking the trail without any secret.
+
+use ed25519_dalek::VerifyingKey;
+use vault::{Checkpoint, EventHash, Head, Sequence, Store};
+
+use crate::chain::{self, GENESIS};
+use crate::{ArchiveError, Result};
+
+/// Something that is not as the server wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Events are gone.
+    #[error("events {from} to {to} are missing")]
+    Missing {
+        /// The first that is gone.
+        from: Sequence,
+        /// The last that is gone.
+        to: Sequence,
+    },
+    /// An event is not what follows the one before it: it was changed, moved, put in, or its predecessor was.
+    #[error("event {sequence} does not follow from the one before: it was changed, moved or put in")]
+    Broken {
+        /// Its place.
+        sequence: Sequence,
+    },
+    /// An event is older than the one before it.
+    #[error("event {sequence} is older than the one before")]
+    Older {
+        /// Its place.
+        sequence: Sequence,
+    },
+    /// The chain hangs together, but it is not the chain that was signed.
+    #[error("the chain up to event {sequence} is not the one that was signed")]
+    Rewritten {
+        /// Where the checkpoint stands.
+        sequence: Sequence,
+    },
+    /// A checkpoint does not bear this key's signature.
+    #[error("the checkpoint at event {sequence} is not signed by this key")]
+    Forged {
+        /// Where the checkpoint stands.
+        sequence: Sequence,
+    },
+    /// A checkpoint does not name the one that stands before it.
+    #[error("a checkpoint before event {sequence} is missing")]
+    CheckpointMissing {
+        /// Where the later one stands.
+        sequence: Sequence,
+    },
+    /// The checkpoint that the caller knows of is not there.
+    #[error("the checkpoint at event {sequence} that was kept elsewhere is missing")]
+    AnchorMissing {
+        /// Where it should stand.
+        sequence: Sequence,
+    },
+}
+
+/// What [`verify`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Events looked at.
+    pub events: u64,
+    /// Checkpoints looked at.
+    pub checkpoints: u64,
+    /// Events after the last checkpoint: chained, but not signed yet. Few on a running server, none after a
+    /// shutdown.
+    pub unsigned: u64,
+    /// The end of the log.
+    pub head: Option<Head>,
+    /// Everything that is wrong; at most [`Report::MOST_FAULTS`].
+    pub faults: Vec<Fault>,
+}
+
+impl Report {
+    /// Faults listed at most.
+    pub const MOST_FAULTS: usize = 1000;
+
+    /// Whether the trail is whole.
+    pub fn is_whole(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    fn note(&mut self, fault: Fault) {
+        if self.faults.len() < Self::MOST_FAULTS {
+            self.faults.push(fault);
+        }
+    }
+}
+
+/// Events read at a time.
+const CHUNK: usize = 1000;
+
+/// Walks the whole log and finds every event that was changed, removed, reordered, inserted or cut off the end.
+///
+/// Cutting off the end *together with its checkpoints* leaves a shorter chain that is whole in itself. Whoever wants
+/// to find that too keeps a checkpoint elsewhere and gives it as `anchor`. `progress` is told the last place looked
+/// at.
+///
+/// # Errors
+/// What the storage says; [`ArchiveError::PublicKey`] if `public_key` is none.
+pub async fn verify(
+    store: &dyn Store,
+    public_key: &[u8; 32],
+    anchor: Option<&Checkpoint>,
+    mut progress: impl FnMut(Sequence),
+) -> Result<Report> {
+    let key = VerifyingKey::from_bytes(public_key).map_err(|_| ArchiveError::PublicKey)?;
+    let mut report = Report::default();
+    let mut checkpoints =
+        Checkpoints { store, key: &key, chunk: Vec::new().into_iter(), last: Sequence::ZERO };
+    let mut pending = checkpoints.next(&mut report).await?;
+    let mut anchor = anchor;
+    let mut previous: EventHash = GENESIS;
+    let mut head: Option<Head> = None;
+    let mut signed = Sequence::ZERO;
+    loop {
+        let after = head.map_or(Sequence::ZERO, |head| head.sequence);
+        let events = store.scan(after, CHUNK).await?;
+        if events.is_empty() {
+            break;
+        }
+        for event in events {
+            let expected = head.map_or(Sequence(1), |head| head.sequence.next());
+            if event.sequence != expected {
+                report.note(Fault::Missing { from: expected, to: Sequence(event.sequence.0 - 1) });
+            } else if chain::link(&previous, &event) != event.hash {
+                report.note(Fault::Broken { sequence: event.sequence });
+            }
+            if head.is_some_and(|head| event.time < head.time) {
+                report.note(Fault::Older { sequence: event.sequence });
+            }
+            while let Some(checkpoint) = pending.take_if(|checkpoint| checkpoint.sequence <= event.sequence) {
+                if checkpoint.sequence == event.sequence {
+                    signed = event.sequence;
+                    if checkpoint.hash != event.hash {
+                        report.note(Fault::Rewritten { sequence: event.sequence });
+                    }
+                }
+                if anchor.is_some_and(|anchor| *anchor == checkpoint) {
+                    anchor = None;
+                }
+                pending = checkpoints.next(&mut report).await?;
+            }
+            // From here on by what is stored, so that one change is one fault.
+            previous = event.hash;
+            head = Some(Head { sequence: event.sequence, time: event.time, hash: event.hash });
+            report.events += 1;
+        }
+        if let Some(head) = head {
+            progress(head.sequence);
+        }
+    }
+    let end = head.map_or(Sequence::ZERO, |head| head.sequence);
+    let mut signed_end = end;
+    while let Some(checkpoint) = pending {
+        signed_end = signed_end.max(checkpoint.sequence);
+        if anchor.is_some_and(|anchor| *anchor == checkpoint) {
+            anchor = None;
+        }
+        pending = checkpoints.next(&mut report).await?;
+    }
+    if signed_end > end {
+        report.note(Fault::Missing { from: end.next(), to: signed_end });
+    }
+    if let Some(anchor) = anchor {
+        report.note(Fault::AnchorMissing { sequence: anchor.sequence });
+    }
+    report.unsigned = end.0.saturating_sub(signed.0);
+    report.head = head;
+    Ok(report)
+}
+
+/// Checkpoints in order, each checked on the way.
+struct Checkpoints<'a> {
+    store: &'a dyn Store,
+    key: &'a VerifyingKey,
+    chunk: std::vec::IntoIter<Checkpoint>,
+    last: Sequence,
+}
+
+impl Checkpoints<'_> {
+    async fn next(&mut self, report: &mut Report) -> Result<Option<Checkpoint>> {
+        let mut next = self.chunk.next();
+        if next.is_none() {
+            self.chunk = self.store.checkpoints(self.last, CHUNK).await?.into_iter();
+            next = self.chunk.next();
+        }
+        let Some(checkpoint) = next else { return Ok(None) };
+        report.checkpoints += 1;
+        if !chain::is_signed(&checkpoint, self.key) {
+            report.note(Fault::Forged { sequence: checkpoint.sequence });
+        } else if checkpoint.previous != self.last {
+            report.note(Fault::CheckpointMissing { sequence: checkpoint.sequence });
+        }
+        self.last = checkpoint.sequence;
+        Ok(Some(checkpoint))
+    }
+}

@@ -1,0 +1,319 @@
+//! The group commit: one task that seals, chains and stores what has gathered, and hands it on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jid::BareJid;
+use smallvec::SmallVec;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+use vault::{Batch, Blind, Head, KeyId, Micros, Nonces, SealedEvent, Sequence, Tags, Vault, VaultError};
+
+use crate::archive::{Options, Sink};
+use crate::chain::{self, GENESIS, Notary};
+use crate::{
+    AppendError, Archived, Conversation, Draft, Entry, Outcome, Receipt, Result, body, history, spool,
+};
+
+#[expect(clippy::large_enum_variant, reason = "nearly all are entries, and a box for each would cost more")]
+pub(crate) enum Command<T> {
+    /// An entry and the room that it takes in the queue.
+    Append(Entry<T>, u32),
+    Take(BareJid, oneshot::Sender<Result<Vec<Sequence>>>),
+    Spool(BareJid, Vec<Sequence>, oneshot::Sender<Result<()>>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Entries that share a commit at most.
+const BATCH: usize = 1024;
+/// Stanza bytes that share a commit at most.
+const BATCH_BYTES: usize = 4 << 20;
+/// This process's chain. Others will write beside it when there are several nodes.
+const WRITER: u32 = 0;
+
+pub(crate) struct Writer<T> {
+    vault: Vault,
+    notary: Notary,
+    options: Options,
+    sink: Sink<T>,
+    room: Arc<Semaphore>,
+    nonces: Nonces,
+    /// Unknown after a commit whose end is uncertain.
+    head: Option<Option<Head>>,
+    signed: Sequence,
+    sign_by: Option<Instant>,
+}
+
+impl<T: Send + 'static> Writer<T> {
+    pub(crate) async fn new(
+        vault: Vault,
+        notary: Notary,
+        options: Options,
+        sink: Sink<T>,
+        room: Arc<Semaphore>,
+    ) -> Result<Self> {
+        let signed = vault.store().last_checkpoint().await?.map_or(Sequence::ZERO, |last| last.sequence);
+        let head = vault.store().head().await?;
+        let mut writer = Self {
+            vault,
+            notary,
+            options,
+            sink,
+            room,
+            nonces: Nonces::default(),
+            head: Some(head),
+            signed,
+            sign_by: None,
+        };
+        writer.schedule();
+        Ok(writer)
+    }
+
+    /// Runs on a thread of its own: sealing is work for the processor, and the tasks of a server should not wait for
+    /// it.
+    pub(crate) fn spawn(self, commands: mpsc::UnboundedReceiver<Command<T>>) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new()
+            .name("archive-writer".into())
+            .spawn(move || runtime.block_on(self.run(commands)))
+            .map(drop)
+    }
+
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command<T>>) {
+        let mut gathered = Vec::with_capacity(BATCH);
+        let mut entries = Vec::with_capacity(BATCH);
+        let mut stopping = Vec::new();
+        loop {
+            let received = commands.recv_many(&mut gathered, BATCH);
+            let received = match self.sign_by {
+                None => received.await,
+                Some(moment) => match tokio::time::timeout_at(moment, received).await {
+                    Ok(received) => received,
+                    Err(_) => {
+                        self.sign().await;
+                        continue;
+                    }
+                },
+            };
+            if received == 0 {
+                break;
+            }
+            let (mut bytes, mut room) = (0, 0);
+            for command in gathered.drain(..) {
+                match command {
+                    Command::Append(entry, weight) => {
+                        bytes += entry.event.as_ref().map_or(0, |draft| draft.stanza.len());
+                        room += weight as usize;
+                        entries.push(entry);
+                        if bytes >= BATCH_BYTES {
+                            self.append(&mut entries).await;
+                            bytes = 0;
+                        }
+                    }
+                    Command::Take(owner, reply) => {
+                        self.append(&mut entries).await;
+                        let _ = reply.send(self.take(&owner).await);
+                    }
+                    Command::Spool(owner, sequences, reply) => {
+                        self.append(&mut entries).await;
+                        let writes = sequences.into_iter().map(|at| spool::note(&owner, at)).collect();
+                        let _ = reply.send(self.vault.apply(writes).await.map(drop).map_err(Into::into));
+                    }
+                    Command::Stop(reply) => {
+                        // Nothing is added from now on; what has been is still stored.
+                        commands.close();
+                        stopping.push(reply);
+                    }
+                }
+            }
+            self.append(&mut entries).await;
+            self.room.add_permits(room);
+        }
+        self.sign().await;
+        for reply in stopping {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Stores entries and hands them on. Leaves the list empty.
+    async fn append(&mut self, entries: &mut Vec<Entry<T>>) {
+        // What stands before the first event waits for nothing.
+        let exempt = entries.iter().position(|entry| entry.event.is_some()).unwrap_or(entries.len());
+        for entry in entries.drain(..exempt) {
+            (self.sink)(Outcome::Exempt(entry.item));
+        }
+        if entries.is_empty() {
+            return;
+        }
+        match self.store(entries).await {
+            Err(VaultError::Conflict) if entries.len() > 1 => {
+                // One draft's expectation failed; the others have done nothing wrong.
+                for entry in entries.drain(..) {
+                    let alone = [entry];
+                    let result = if alone[0].event.is_some() { self.store(&alone).await } else { Ok(None) };
+                    self.settle(alone, &result);
+                }
+            }
+            result => self.settle(entries.drain(..), &result),
+        }
+    }
+
+    fn settle(
+        &self,
+        entries: impl IntoIterator<Item = Entry<T>>,
+        result: &Result<Option<Receipt>, VaultError>,
+    ) {
+        let mut next = match result {
+            Ok(receipt) => Ok(*receipt),
+            Err(error) => {
+                tracing::error!(%error, "events could not be stored");
+                Err(AppendError::from(error))
+            }
+        };
+        for entry in entries {
+            let outcome = match (entry.event.is_some(), &mut next) {
+                (true, Ok(Some(receipt))) => {
+                    let archived = Archived::new(entry.item, *receipt);
+                    receipt.sequence = receipt.sequence.next();
+                    Outcome::Archived(archived)
+                }
+                (true, Err(error)) => Outcome::Failed(entry.item, error.clone()),
+                (true, Ok(None)) => Outcome::Failed(entry.item, AppendError::Failed("not stored".into())),
+                (false, _) => Outcome::Exempt(entry.item),
+            };
+            (self.sink)(outcome);
+        }
+    }
+
+    /// Stores the events of a batch. Returns the first one's receipt; the others follow without a gap.
+    async fn store(&mut self, entries: &[Entry<T>]) -> Result<Option<Receipt>, VaultError> {
+        let head = self.head().await?;
+        // An event is never older than the one before, even if the clock is set back.
+        let time = Micros::now().max(head.map_or(Micros(i64::MIN), |head| head.time));
+        let drafts: Vec<&Draft> = entries.iter().filter_map(|entry| entry.event.as_ref()).collect();
+        let period = period(time);
+        let ids: Vec<KeyId> = drafts.iter().map(|draft| self.key_id(&draft.conversation, &period)).collect();
+        let keys = self.vault.data_keys(&ids).await?;
+
+        let first = Receipt { sequence: head.map_or(Sequence(1), |head| head.sequence.next()), time };
+        let mut sequence = first.sequence;
+        let mut previous = head.map_or(GENESIS, |head| head.hash);
+        let mut batch = Batch { events: Vec::with_capacity(drafts.len()), ..Batch::default() };
+        for ((draft, id), key) in drafts.iter().zip(ids).zip(keys) {
+            let tags = self.tags(draft);
+            let context = SealedEvent::context(sequence, WRITER, time, id, &tags);
+            let sealed =
+                key.seal(&mut self.nonces, &context, body::size(draft), |out| body::write(draft, out))?;
+            let sealed = Bytes::from(sealed);
+            let mut event =
+                SealedEvent { sequence, writer: WRITER, time, key: id, tags, sealed, hash: GENESIS };
+            event.hash = chain::link(&previous, &event);
+            previous = event.hash;
+            batch.events.push(event);
+            for write in &draft.writes {
+                batch.writes.push(self.vault.seal_write(write)?);
+            }
+            if let Some(owner) = &draft.spool {
+                batch.writes.push(self.vault.seal_write(&spool::note(owner, sequence))?);
+            }
+            sequence = sequence.next();
+        }
+        let Some(last) = batch.events.last() else { return Ok(None) };
+        let head = Head { sequence: last.sequence, time, hash: last.hash };
+        if head.sequence.0 - self.signed.0 >= self.options.checkpoint_events {
+            batch.checkpoint = Some(self.notary.sign(&head, time, self.signed));
+        }
+        let signed = batch.checkpoint.is_some();
+
+        // Until the outcome is known, so is not the head: a failure leaves it to be read again.
+        let before = self.head.take();
+        match self.vault.commit(batch).await {
+            Ok(_) => {}
+            Err(VaultError::Conflict) => {
+                self.head = before;
+                return Err(VaultError::Conflict);
+            }
+            Err(error) => return Err(error),
+        }
+        self.head = Some(Some(head));
+        if signed {
+            self.signed = head.sequence;
+            self.sign_by = None;
+        }
+        self.schedule();
+        Ok(Some(first))
+    }
+
+    async fn head(&mut self) -> Result<Option<Head>, VaultError> {
+        if let Some(head) = self.head {
+            return Ok(head);
+        }
+        let head = self.vault.store().head().await?;
+        self.head = Some(head);
+        Ok(head)
+    }
+
+    /// Signs where the chain stands, unless the last checkpoint says so already.
+    async fn sign(&mut self) {
+        self.sign_by = None;
+        let result = async {
+            let Some(head) = self.head().await? else { return Ok(()) };
+            if head.sequence > self.signed {
+                let checkpoint = self.notary.sign(&head, Micros::now().max(head.time), self.signed);
+                self.vault.commit(Batch { checkpoint: Some(checkpoint), ..Batch::default() }).await?;
+                self.signed = head.sequence;
+            }
+            Ok::<_, VaultError>(())
+        };
+        if let Err(error) = result.await {
+            tracing::error!(%error, "a checkpoint could not be stored");
+            self.schedule();
+        }
+    }
+
+    /// Sees to it that a checkpoint is signed in time.
+    fn schedule(&mut self) {
+        let unsigned = self.head.flatten().is_some_and(|head| head.sequence > self.signed);
+        if unsigned && self.sign_by.is_none() {
+            self.sign_by = Some(Instant::now() + self.options.checkpoint_after.max(Duration::from_millis(1)));
+        }
+    }
+
+    async fn take(&self, owner: &BareJid) -> Result<Vec<Sequence>> {
+        let sequences = spool::list(&self.vault, owner).await?;
+        if !sequences.is_empty() {
+            self.vault.apply(sequences.iter().map(|at| spool::strike(owner, *at)).collect()).await?;
+        }
+        Ok(sequences)
+    }
+
+    fn key_id(&self, conversation: &Conversation, period: &[u8; 4]) -> KeyId {
+        let blinder = self.vault.blinder();
+        match conversation {
+            Conversation::Pair(one, other) => {
+                blinder.blind("key pair", &[one.as_str().as_bytes(), other.as_str().as_bytes(), period])
+            }
+            Conversation::Room(room) => blinder.blind("key room", &[room.as_str().as_bytes(), period]),
+        }
+    }
+
+    /// The owners' archives, and the two who speak.
+    fn tags(&self, draft: &Draft) -> Tags {
+        let mut tags: SmallVec<[Blind; 3]> =
+            draft.owners.iter().map(|owner| history::owner_tag(&self.vault, owner)).collect();
+        let (from, to) = (draft.from.to_bare(), draft.to.to_bare());
+        if from != to {
+            tags.push(history::pair_tag(&self.vault, from.as_str(), to.as_str()));
+        }
+        tags
+    }
+}
+
+/// The calendar month (UTC) that a moment lies in, as months since the year 0.
+fn period(time: Micros) -> [u8; 4] {
+    let date = time::OffsetDateTime::from_unix_timestamp(time.seconds())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+        .date();
+    (date.year() * 12 + i32::from(u8::from(date.month())) - 1).to_le_bytes()
+}

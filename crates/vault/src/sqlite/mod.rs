@@ -1,0 +1,326 @@
+//! The embedded backend: SQLite, in two files of one folder.
+//!
+//! `vault.db` holds the log and the records, `keys.db` the wrapped keys, `lock` keeps a second process out. One thread
+//! writes ([`writer`]); reads run on connections of their own and never wait for it.
+
+mod backup;
+mod postings;
+mod reads;
+mod schema;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use self::postings::Tail;
+use self::schema::error;
+use self::writer::{Job, Writer};
+use crate::{
+    Batch, Blind, Check, Checkpoint, Head, KeyId, Micros, SealedEvent, SealedRecord, Sequence, Statistics,
+    Store, StoreError, Version, Window,
+};
+
+pub use self::backup::restore;
+
+const MAIN: &str = "vault.db";
+const KEYS: &str = "keys.db";
+const LOCK: &str = "lock";
+
+/// Jobs that wait for the writer; whoever comes later waits before it may queue.
+const QUEUE: usize = 256;
+const READERS: usize = 2;
+
+/// How to open a folder.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Make the folder if it is absent or empty.
+    pub create: bool,
+    /// Events held in memory before their tags are folded into rows. `None`: 32,768.
+    pub fold_at: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { create: true, fold_at: None }
+    }
+}
+
+/// A [`Store`] in a folder.
+pub struct SqliteStore {
+    folder: PathBuf,
+    jobs: mpsc::Sender<Job>,
+    tail: Arc<RwLock<Tail>>,
+    permits: Semaphore,
+    readers: Arc<Mutex<Vec<Reader>>>,
+    /// Released when the store goes away.
+    lock: Mutex<Option<File>>,
+}
+
+struct Reader {
+    main: Connection,
+    keys: Connection,
+}
+
+/// Opens a folder, bringing it to this release's format if it is older.
+///
+/// # Errors
+/// [`StoreError::Newer`] and [`StoreError::InUse`] name what to do; [`StoreError::Io`] if it is absent and not to be
+/// made.
+pub async fn open(folder: &Path, options: Options) -> Result<SqliteStore, StoreError> {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || open_blocking(folder, &options)).await.map_err(lost)?
+}
+
+fn open_blocking(folder: PathBuf, options: &Options) -> Result<SqliteStore, StoreError> {
+    if options.create {
+        make_folder(&folder)?;
+    } else if !folder.join(MAIN).is_file() {
+        return Err(StoreError::Io(format!("no data in {}", folder.display())));
+    }
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(io)?;
+    lock.try_lock().map_err(|refused| match refused {
+        TryLockError::WouldBlock => StoreError::InUse,
+        TryLockError::Error(failure) => io(failure),
+    })?;
+
+    let mut main = schema::connect(&folder.join(MAIN), 32 * 1024).map_err(error)?;
+    schema::prepare(&mut main, 8192, schema::MAIN)?;
+    let mut keys = schema::connect(&folder.join(KEYS), 4 * 1024).map_err(error)?;
+    keys.pragma_update(None, "secure_delete", "ON").map_err(error)?;
+    schema::prepare(&mut keys, 4096, schema::KEYS)?;
+    // The files' names must be as durable as what will be in them.
+    File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+
+    let tail = Arc::new(RwLock::new(Tail::load(&main).map_err(error)?));
+    let mut readers = Vec::with_capacity(READERS);
+    for _ in 0..READERS {
+        let main = schema::connect(&folder.join(MAIN), 64 * 1024).map_err(error)?;
+        let keys = schema::connect(&folder.join(KEYS), 4 * 1024).map_err(error)?;
+        for db in [&main, &keys] {
+            db.pragma_update(None, "query_only", "ON").map_err(error)?;
+        }
+        readers.push(Reader { main, keys });
+    }
+
+    let (copier, copies) = std::sync::mpsc::sync_channel::<()>(1);
+    let copy = schema::connect(&folder.join(MAIN), 64).map_err(error)?;
+    spawn("vault-copier", move || {
+        while copies.recv().is_ok() {
+            if let Err(error) = copy.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+                tracing::warn!(%error, "the journal could not be copied into the database");
+            }
+        }
+    })?;
+    let (jobs, queue) = mpsc::channel(QUEUE);
+    let writer = Writer::new(main, keys, Arc::clone(&tail), copier, options.fold_at)?;
+    spawn("vault-writer", move || writer.run(queue))?;
+
+    Ok(SqliteStore {
+        folder,
+        jobs,
+        tail,
+        permits: Semaphore::new(READERS),
+        readers: Arc::new(Mutex::new(readers)),
+        lock: Mutex::new(Some(lock)),
+    })
+}
+
+impl SqliteStore {
+    /// Caps the database at so many pages of 8 KiB, as a full disk would. For tests.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    #[doc(hidden)]
+    pub async fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
+        self.ask(|reply| Job::Limit(pages, reply)).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(writer::Reply<T>) -> Job) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(job(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _permit = self.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let readers = Arc::clone(&self.readers);
+        let answer = tokio::task::spawn_blocking(move || {
+            let reader = readers.lock().pop().ok_or(StoreError::Closed)?;
+            let answer = question(&reader).map_err(error);
+            readers.lock().push(reader);
+            answer
+        });
+        answer.await.map_err(lost)?
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, batch: Batch) -> Result<Version, StoreError> {
+        self.ask(|reply| Job::Commit(batch, reply)).await
+    }
+
+    async fn record(&self, kind: u16, parent: Blind, key: Blind) -> Result<Option<SealedRecord>, StoreError> {
+        self.read(move |db| reads::record(&db.main, kind, parent, key)).await
+    }
+
+    async fn records(&self, kind: u16, parent: Blind) -> Result<Vec<SealedRecord>, StoreError> {
+        self.read(move |db| reads::records(&db.main, kind, parent)).await
+    }
+
+    async fn head(&self) -> Result<Option<Head>, StoreError> {
+        Ok(self.tail.read().head)
+    }
+
+    async fn events(&self, sequences: Vec<Sequence>) -> Result<Vec<SealedEvent>, StoreError> {
+        self.read(move |db| reads::events(&db.main, &sequences)).await
+    }
+
+    async fn scan(&self, after: Sequence, limit: usize) -> Result<Vec<SealedEvent>, StoreError> {
+        self.read(move |db| reads::scan(&db.main, after, limit)).await
+    }
+
+    async fn tagged(&self, tag: Blind, window: Window) -> Result<Vec<Sequence>, StoreError> {
+        let tail = Arc::clone(&self.tail);
+        self.read(move |db| tagged(db, &tail, tag, window)).await
+    }
+
+    async fn tagged_events(&self, tag: Blind, window: Window) -> Result<Vec<SealedEvent>, StoreError> {
+        let tail = Arc::clone(&self.tail);
+        self.read(move |db| reads::events(&db.main, &tagged(db, &tail, tag, window)?)).await
+    }
+
+    async fn count(&self, tag: Blind, after: Sequence, before: Option<Sequence>) -> Result<u64, StoreError> {
+        let before = before.map_or(u64::MAX, |before| before.0);
+        let (recent, folded) = self.tail.read().count(&tag, after.0, before);
+        Ok(recent + self.read(move |db| postings::count(&db.main, &tag, after.0, before, folded)).await?)
+    }
+
+    async fn sequence_at(&self, time: Micros) -> Result<Sequence, StoreError> {
+        self.read(move |db| reads::sequence_at(&db.main, time)).await
+    }
+
+    async fn checkpoints(&self, after: Sequence, limit: usize) -> Result<Vec<Checkpoint>, StoreError> {
+        self.read(move |db| reads::checkpoints(&db.main, after, limit)).await
+    }
+
+    async fn last_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        self.read(|db| reads::last_checkpoint(&db.main)).await
+    }
+
+    async fn key(&self, id: KeyId) -> Result<Option<Bytes>, StoreError> {
+        self.read(move |db| {
+            db.keys
+                .prepare_cached("SELECT wrapped FROM keys WHERE id = ?1")?
+                .query_row([id.as_bytes()], |row| row.get::<_, Vec<u8>>(0).map(Bytes::from))
+                .optional()
+        })
+        .await
+    }
+
+    async fn add_keys(&self, keys: Vec<(KeyId, Bytes)>) -> Result<(), StoreError> {
+        self.ask(|reply| Job::AddKeys(keys, reply)).await
+    }
+
+    async fn keys(&self) -> Result<Vec<(KeyId, Bytes)>, StoreError> {
+        self.read(|db| {
+            db.keys
+                .prepare_cached("SELECT id, wrapped FROM keys")?
+                .query_map([], |row| Ok((Blind::from_bytes(row.get(0)?), row.get::<_, Vec<u8>>(1)?.into())))?
+                .collect()
+        })
+        .await
+    }
+
+    async fn replace_keys(&self, keys: Vec<(KeyId, Bytes)>) -> Result<(), StoreError> {
+        self.ask(|reply| Job::ReplaceKeys(keys, reply)).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let (from, to) = (self.folder.clone(), to.to_owned());
+        tokio::task::spawn_blocking(move || backup::backup(&from, &to)).await.map_err(lost)?
+    }
+
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        let events = self.tail.read().head.map_or(0, |head| head.sequence.0);
+        let keys =
+            self.read(|db| db.keys.query_row("SELECT count(*) FROM keys", [], |row| row.get(0))).await?;
+        let bytes = backup::size(&self.folder).map_err(io)?;
+        Ok(Statistics { events, keys, bytes, free_bytes: backup::free(&self.folder) })
+    }
+
+    async fn check(&self) -> Result<Check, StoreError> {
+        self.read(|db| backup::check(&db.main, &db.keys)).await
+    }
+
+    async fn close(&self) {
+        self.permits.close();
+        let readers = std::mem::take(&mut *self.readers.lock());
+        let (done, closed) = oneshot::channel();
+        if self.jobs.send(Job::Close(done)).await.is_ok() {
+            let _ = closed.await;
+        }
+        drop(readers);
+        self.lock.lock().take();
+    }
+}
+
+fn tagged(db: &Reader, tail: &RwLock<Tail>, tag: Blind, window: Window) -> rusqlite::Result<Vec<Sequence>> {
+    let (recent, folded) = tail.read().find(&tag, &window);
+    let mut found = Vec::new();
+    // Rows are older than what is in memory, so who reads backwards may have enough already.
+    if window.backwards {
+        found = recent;
+        if found.len() < window.limit {
+            postings::find(&db.main, &tag, &window, folded, &mut found)?;
+        }
+    } else {
+        postings::find(&db.main, &tag, &window, folded, &mut found)?;
+        let room = window.limit - found.len();
+        found.extend(recent.into_iter().take(room));
+    }
+    Ok(postings::sequences(found))
+}
+
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder).map_err(io)?;
+    crate::master::sync_parent(folder).map_err(io)
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    std::thread::Builder::new().name(name.into()).spawn(work).map(drop).map_err(io)
+}
+
+fn io(failure: std::io::Error) -> StoreError {
+    use std::io::ErrorKind;
+    match failure.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full,
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
+        _ => StoreError::Io(failure.to_string()),
+    }
+}
+
+fn lost(_: tokio::task::JoinError) -> StoreError {
+    StoreError::Closed
+}
