@@ -6,3 +6,4 @@ pub mod http;
 pub mod metrics;
 pub mod sasl;
 pub mod tls;
+pub mod users;

@@ -249,9 +249,14 @@ fn reloading_takes_what_can_change_and_names_what_cannot() {
 fn every_key_is_documented_and_every_documented_key_exists() {
     let page = include_str!("../../../../docs/configuration.md");
     for key in KEYS {
-        assert!(page.contains(&format!("`{}`", key.path)), "docs/configuration.md does not mention {}", key.path);
+        assert!(
+            page.contains(&format!("`{}`", key.path)),
+            "docs/configuration.md does not mention {}",
+            key.path
+        );
     }
-    let examples: Vec<&str> = page.split("```toml").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let examples: Vec<&str> =
+        page.split("```toml").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(examples.len(), 2);
     for example in examples {
         load(example).unwrap();

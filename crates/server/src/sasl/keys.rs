@@ -141,7 +141,7 @@ impl ScramKeys {
         self.iterations
     }
 
-    pub(super) fn salt(&self) -> &[u8] {
+    pub(crate) fn salt(&self) -> &[u8] {
         &self.salt
     }
 
