@@ -27,7 +27,7 @@ pub use tokens::{IssuedToken, MAX_CLIENTS};
 
 use self::account::{Now, PasswordKeys};
 use self::cache::{Cache, Known};
-use self::tokens::Devices;
+use self::tokens::{Devices, Turns};
 use crate::sasl::{DEFAULT_ITERATIONS, Decoy, Hash, PasswordError, ScramKeys, prepare_password};
 
 /// The longest display name, in bytes.
@@ -114,6 +114,7 @@ struct Inner {
     hashing: Arc<Semaphore>,
     decoy: Decoy,
     token_key: Zeroizing<[u8; 32]>,
+    turns: Turns,
 }
 
 impl Users {
@@ -129,6 +130,7 @@ impl Users {
             hashing: Arc::new(Semaphore::new(processors)),
             decoy,
             token_key,
+            turns: Turns::default(),
         }))
     }
 

@@ -1,4 +1,9 @@
 //! The door: exchanges, accounts and limits together.
+//!
+//! Whether an account exists shows neither in what is answered nor in how much is computed for it. What
+//! remains is that the first question for a name reads the vault, and later ones, for whoever asks, do not:
+//! somebody close by may guess from one measurement that an account was in use lately. The limit per address
+//! keeps such measurements few.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -180,13 +185,13 @@ impl SignIn {
             // Hashing would be in vain.
             Wants::Password if attempt.barred => return Ok(Step::Failure(SaslFailure::NotAuthorized)),
             Wants::Password => keys(Hash::Sha256),
-            Wants::Tokens { client } => match &attempt.account {
-                Some(account) => Some(Credentials::Tokens {
-                    tokens: self.users.tokens(&user, account.generation, client).await?,
-                    disabled: account.disabled,
-                }),
-                None => None,
-            },
+            Wants::Tokens { client } => {
+                // Read for accounts that do not exist, too: it takes its time.
+                let generation = attempt.account.as_ref().map_or(0, |account| account.generation);
+                let tokens = self.users.tokens(&user, generation, client).await?;
+                let disabled = attempt.account.as_ref().is_some_and(|account| account.disabled);
+                Some(Credentials::Tokens { tokens, disabled })
+            }
         };
         let Some(mut exchange) = attempt.exchange.take() else { return malformed };
         let resume = move || {

@@ -296,6 +296,21 @@ async fn replays_at_the_same_moment_succeed_once() {
 }
 
 #[tokio::test]
+async fn all_clients_of_an_account_may_come_back_at_once() {
+    let house = House::with_romeo().await;
+    let generation = house.users.find(&romeo()).await.unwrap().unwrap().generation;
+    let issue = async |client: &str| {
+        house.users.issue(&romeo(), generation, client, Mechanism::HtSha256None).await.unwrap().unwrap()
+    };
+    let names: Vec<_> = (0..MAX_CLIENTS).map(|number| format!("client{number}")).collect();
+    join_all(names.iter().map(|name| issue(name))).await;
+    join_all(names.iter().map(|name| issue(name))).await;
+    for name in names {
+        assert_eq!(house.users.tokens(&romeo(), generation, &name).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn tokens_end_with_the_password_on_request_and_with_the_account() {
     let house = House::with_romeo().await;
     let token = house.token().await;

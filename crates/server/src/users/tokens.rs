@@ -1,11 +1,15 @@
 //! The FAST tokens of an account's clients (XEP-0484).
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use jid::BareJid;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use tokio::sync::{Mutex, MutexGuard};
 use vault::{Expect, Record, VaultError, Write};
 
 use super::account::Now;
@@ -61,6 +65,28 @@ impl Devices {
             }
         };
         &mut self.devices[position]
+    }
+}
+
+/// Lets the clients of an account write one after the other. All of them come back at once when the
+/// network or the server does, and would else run into each other's writes.
+pub(super) struct Turns {
+    names: RandomState,
+    /// More accounts than locks only means waiting for another's commit now and then.
+    locks: [Mutex<()>; 64],
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { names: RandomState::new(), locks: std::array::from_fn(|_| Mutex::new(())) }
+    }
+}
+
+impl Turns {
+    async fn wait(&self, user: &BareJid) -> MutexGuard<'_, ()> {
+        let hash = self.names.hash_one(user.as_str());
+        // The remainder is below the number of locks, so the cast loses nothing.
+        self.locks[(hash % self.locks.len() as u64) as usize].lock().await
     }
 }
 
@@ -127,6 +153,7 @@ impl Users {
         change: impl Fn(&mut Device, i64, Vec<u8>) -> Result<Option<i64>, SaslFailure>,
     ) -> Result<Result<Option<IssuedToken>, SaslFailure>, UserError> {
         let (domain, local) = (user.domain().as_str(), local(user)?);
+        let _turn = self.0.turns.wait(user).await;
         for _ in 0..RETRIES {
             let (mut devices, expect) = match self.0.vault.get::<Devices>(domain, local).await? {
                 Some(read) => (read.value, Expect::Version(read.version)),
