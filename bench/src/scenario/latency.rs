@@ -1,0 +1,147 @@
+//! How long a message takes at a modest, fixed rate. The schedule does not wait for replies, so a stall is seen by every
+//! message that falls into it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+
+use super::{Meter, cast, ended, percentiles, unless_failed};
+use crate::account::Account;
+use crate::client::Client;
+use crate::fault::{Fault, Result};
+use crate::peer::Target;
+use crate::report::Outcome;
+use crate::scan;
+use crate::talk::{self, Talk};
+
+/// The load.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Plan {
+    /// Users; they talk in pairs
+    #[arg(long, default_value_t = 200)]
+    pub(crate) users: usize,
+    /// Messages a second, all users together
+    #[arg(long, default_value_t = 500)]
+    pub(crate) rate: u32,
+    /// Seconds to measure, after one second to warm up
+    #[arg(long, default_value_t = 8)]
+    pub(crate) seconds: u64,
+    /// Use direct TLS
+    #[arg(long)]
+    pub(crate) tls: bool,
+}
+
+const WARM_UP: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+struct Shared {
+    sent: AtomicU64,
+    arrived: AtomicU64,
+    over: AtomicBool,
+    samples: std::sync::Mutex<Vec<u32>>,
+}
+
+pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
+    let endpoint = target.endpoint(plan.tls)?;
+    let users = plan.users.max(2) & !1;
+    let clients = cast(endpoint, users, target.name != "relay").await?;
+    let partners: Vec<String> =
+        (0..users).map(|user| format!("{}@{}", Account::numbered(user ^ 1).name, endpoint.domain)).collect();
+    let shared = Arc::new(Shared::default());
+    let epoch = Instant::now();
+    let gap = Duration::from_secs(1) / plan.rate.max(1);
+    let mut tasks = JoinSet::new();
+    for ((client, talk), number) in clients.into_iter().zip(Talk::among(&partners)?).zip(0u32..) {
+        let user = User { client, talk, epoch, shared: Arc::clone(&shared) };
+        // Each has its own place in the round, so that the sum is even.
+        tasks.spawn(user.chat(epoch + gap * number, gap * users as u32));
+    }
+
+    unless_failed(&mut tasks, sleep(WARM_UP)).await?;
+    let meter = Meter::start(target);
+    unless_failed(&mut tasks, sleep(Duration::from_secs(plan.seconds))).await?;
+    let cost = meter.read();
+    shared.over.store(true, Ordering::Relaxed);
+    let drained = async {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let waiting = || shared.sent.load(Ordering::Relaxed) > shared.arrived.load(Ordering::Relaxed);
+        while waiting() && Instant::now() < deadline {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    unless_failed(&mut tasks, drained).await?;
+    let lost = shared.sent.load(Ordering::Relaxed) - shared.arrived.load(Ordering::Relaxed);
+    tasks.abort_all();
+    while let Some(user) = tasks.join_next().await {
+        match user {
+            Err(error) if error.is_cancelled() => {}
+            other => other.map_err(ended)??,
+        }
+    }
+
+    let mut samples =
+        std::mem::take(&mut *shared.samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let count = samples.len() as u64;
+    let [p50, p95, p99, worst] = percentiles(&mut samples, [0.5, 0.95, 0.99, 1.0]);
+    let mut outcome = Outcome::new("latency", plan.tls, &target.name);
+    for (name, micros) in [("p50", p50), ("p95", p95), ("p99", p99), ("max", worst)] {
+        outcome.add(name, f64::from(micros) / 1e3, "ms");
+    }
+    outcome.add("rate", cost.per_second(count), "/s");
+    cost.report(&mut outcome, count);
+    outcome.add("lost", lost as f64, "");
+    Ok(outcome)
+}
+
+struct User {
+    client: Client,
+    talk: Talk,
+    epoch: Instant,
+    shared: Arc<Shared>,
+}
+
+impl User {
+    async fn chat(mut self, first: Instant, every: Duration) -> Result<()> {
+        let mut clock = interval_at(first, every);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut out = Vec::new();
+        loop {
+            tokio::select! {
+                _ = clock.tick(), if !self.shared.over.load(Ordering::Relaxed) => {
+                    out.clear();
+                    self.talk.push(&mut out, self.epoch.elapsed().as_micros() as u64);
+                    self.shared.sent.fetch_add(1, Ordering::Relaxed);
+                    self.client.send(&out).await?;
+                }
+                read = self.client.read() => {
+                    if read? == 0 {
+                        return Err(Fault::Closed("a conversation"));
+                    }
+                    self.take();
+                }
+            }
+        }
+    }
+
+    /// Notes how long each message that has arrived was under way.
+    fn take(&mut self) {
+        let now = self.epoch.elapsed();
+        while let Some(range) = self.client.parse() {
+            let item = self.client.bytes(range);
+            if !item.starts_with(b"<message") || scan::attribute(item, "type") == Some(b"error") {
+                continue;
+            }
+            let Some(sent) = scan::attribute(item, "id").and_then(talk::id).map(Duration::from_micros) else {
+                continue;
+            };
+            self.shared.arrived.fetch_add(1, Ordering::Relaxed);
+            if sent >= WARM_UP && !self.shared.over.load(Ordering::Relaxed) {
+                let micros = u32::try_from(now.saturating_sub(sent).as_micros()).unwrap_or(u32::MAX);
+                self.shared.samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(micros);
+            }
+        }
+    }
+}
