@@ -173,14 +173,23 @@ mod tests {
     use super::super::{BindingType, Channel, ChannelBindings};
     use super::*;
 
+    const SHA_1: [&str; 4] = [
+        "QSXCR+Q6sek8bf92",
+        "n=user,r=fyko+d2lbbFgONRv9qkxdawL",
+        "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
+        "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+    ];
+
+    const SHA_256: [&str; 4] = [
+        "W22ZaJ0SNY7soEsUEjb6gQ==",
+        "n=user,r=rOprNGfwEbeRWgbNEkqO",
+        "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+        "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+    ];
+
     /// Plays an exchange of a standard's example: the client's messages against the stored keys.
-    fn replay(
-        hash: Hash,
-        salt: &str,
-        bare: &str,
-        server_first: &str,
-        last: &str,
-    ) -> Result<Vec<u8>, SaslFailure> {
+    fn replay(hash: Hash, example: [&str; 4], real: bool) -> Result<Vec<u8>, SaslFailure> {
+        let [salt, bare, server_first, last] = example;
         let nonce = server_first.strip_prefix("r=").and_then(|r| r.split(',').next()).unwrap();
         Pending {
             bare: bare.to_owned(),
@@ -188,33 +197,25 @@ mod tests {
             nonce: nonce.to_owned(),
             server_first: server_first.to_owned(),
             keys: Arc::new(ScramKeys::derive(hash, "pencil", &STANDARD.decode(salt).unwrap(), 4096)),
-            real: Choice::from(1),
+            real: Choice::from(u8::from(real)),
         }
         .finish(last.as_bytes())
     }
 
     #[test]
     fn the_example_of_rfc_5802_succeeds() {
-        let answer = replay(
-            Hash::Sha1,
-            "QSXCR+Q6sek8bf92",
-            "n=user,r=fyko+d2lbbFgONRv9qkxdawL",
-            "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
-            "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
-        );
-        assert_eq!(answer.unwrap(), b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=");
+        assert_eq!(replay(Hash::Sha1, SHA_1, true).unwrap(), b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=");
     }
 
     #[test]
     fn the_example_of_rfc_7677_succeeds() {
-        let answer = replay(
-            Hash::Sha256,
-            "W22ZaJ0SNY7soEsUEjb6gQ==",
-            "n=user,r=rOprNGfwEbeRWgbNEkqO",
-            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
-            "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
-        );
+        let answer = replay(Hash::Sha256, SHA_256, true);
         assert_eq!(answer.unwrap(), b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    }
+
+    #[test]
+    fn made_up_keys_fail_even_with_the_right_proof() {
+        assert_eq!(replay(Hash::Sha256, SHA_256, false), Err(SaslFailure::NotAuthorized));
     }
 
     #[test]

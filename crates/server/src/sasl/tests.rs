@@ -69,8 +69,13 @@ impl Client {
     /// Answers a challenge; gives the message and the `v=` to expect.
     fn last(&self, challenge: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let challenge = std::str::from_utf8(challenge).unwrap();
+        let nonce = challenge.split(',').find_map(|part| part.strip_prefix("r=")).unwrap();
+        self.last_with_nonce(challenge, nonce)
+    }
+
+    fn last_with_nonce(&self, challenge: &str, nonce: &str) -> (Vec<u8>, Vec<u8>) {
         let field = |name: &str| challenge.split(',').find_map(|part| part.strip_prefix(name)).unwrap();
-        let (nonce, salt, iterations) = (field("r="), STANDARD.decode(field("s=")).unwrap(), field("i="));
+        let (salt, iterations) = (STANDARD.decode(field("s=")).unwrap(), field("i="));
         let mut salted = vec![0; self.hash.length()];
         let rounds = iterations.parse().unwrap();
         match self.hash {
@@ -262,15 +267,31 @@ fn an_unknown_account_looks_like_a_known_one_until_the_proof() {
 }
 
 #[test]
-fn made_up_keys_never_verify() {
-    // Even a client that knew the made up keys' secret must fail: `real` decides, not luck.
+fn keys_of_another_hash_check_nothing() {
+    // A client that speaks SHA-1 to SCRAM-SHA-256 would prove the weaker keys.
+    let client = Client { hash: Hash::Sha1, ..Client::new("romeo", "wherefore") };
+    let mut exchange = Exchange::start(Mechanism::ScramSha256, context(tls()));
+    exchange.step(Some(&client.first()));
+    let Step::Challenge(challenge) = exchange.resume(Some(keys(Hash::Sha1, "wherefore"))) else { panic!() };
+    assert_eq!(failure(exchange.step(Some(&client.last(&challenge).0))), SaslFailure::NotAuthorized);
+}
+
+#[test]
+fn each_hash_has_its_own_made_up_salt() {
     let decoy = Decoy::new([3; 32], ITERATIONS);
     let user = jid::BareJid::new("tybalt@corp.example").unwrap();
-    let made_up = Credentials::Keys { keys: Arc::new(decoy.keys(Hash::Sha1, &user)), disabled: false };
-    let client = Client::new("tybalt", "guess");
-    let result = client.sign_in(Mechanism::ScramSha256, tls(), Some(made_up));
-    assert_eq!(result, Err(SaslFailure::NotAuthorized));
     assert_ne!(decoy.keys(Hash::Sha1, &user).salt(), decoy.keys(Hash::Sha256, &user).salt());
+}
+
+#[test]
+fn a_proof_over_another_nonce_fails() {
+    let client = Client::new("romeo", "wherefore");
+    let mut exchange = Exchange::start(Mechanism::ScramSha256, context(tls()));
+    exchange.step(Some(&client.first()));
+    let Step::Challenge(challenge) = exchange.resume(Some(keys(Hash::Sha256, "wherefore"))) else { panic!() };
+    let challenge = String::from_utf8(challenge).unwrap();
+    let (last, _) = client.last_with_nonce(&challenge, "theirsmine");
+    assert_eq!(failure(exchange.step(Some(&last))), SaslFailure::NotAuthorized);
 }
 
 #[test]

@@ -89,3 +89,54 @@ impl Entries {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sasl::{Hash, ScramKeys};
+    use crate::users::Role;
+    use crate::users::account::{Now, PasswordKeys};
+
+    fn account(number: usize) -> (BareJid, Arc<Account>) {
+        let name = format!("u{number}");
+        let keys = |hash| ScramKeys::derive(hash, "x", b"salt", 1);
+        let keys = PasswordKeys { sha1: keys(Hash::Sha1), sha256: keys(Hash::Sha256) };
+        let account = Account::new(&name, None, Role::User, Now::read(), keys);
+        (BareJid::new(&format!("{name}@corp.example")).unwrap(), Arc::new(account))
+    }
+
+    fn ticket(cache: &Cache, user: &BareJid) -> Ticket {
+        match cache.look_up(user) {
+            Known::Unknown(ticket) => ticket,
+            _ => panic!("already known"),
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_a_write_does_not_replace_it() {
+        let cache = Cache::new(10);
+        let (user, old) = account(1);
+        let began = ticket(&cache, &user);
+        cache.written(&user, None);
+        cache.fill(began, &user, Some(&old));
+        assert!(matches!(cache.look_up(&user), Known::Absent));
+    }
+
+    #[test]
+    fn a_flood_of_made_up_names_pushes_no_account_out_and_memory_is_bounded() {
+        let cache = Cache::new(10);
+        let (user, real) = account(0);
+        cache.fill(ticket(&cache, &user), &user, Some(&real));
+        for number in 1..MAX_ABSENT + 10 {
+            let name = BareJid::new(&format!("x{number}@corp.example")).unwrap();
+            cache.fill(ticket(&cache, &name), &name, None);
+        }
+        assert!(matches!(cache.look_up(&user), Known::Present(_)));
+        for number in 1..30 {
+            let (user, real) = account(number);
+            cache.written(&user, Some(&real));
+        }
+        let entries = cache.0.lock();
+        assert_eq!((entries.present.len(), entries.absent.len()), (10, MAX_ABSENT));
+    }
+}

@@ -413,6 +413,17 @@ async fn an_account_under_attack_refuses_even_the_right_password_like_a_wrong_on
 }
 
 #[tokio::test]
+async fn a_disabled_account_under_attack_does_not_tell_the_right_password() {
+    let house = House::with_romeo().await;
+    house.users.set_disabled(&romeo(), true).await.unwrap();
+    assert_eq!(house.scram("romeo", "wherefore").await.1.unwrap_err(), SaslFailure::AccountDisabled);
+    for _ in 0..7 {
+        assert_eq!(house.scram("romeo", "guess").await.1.unwrap_err(), SaslFailure::NotAuthorized);
+    }
+    assert_eq!(house.scram("romeo", "wherefore").await.1.unwrap_err(), SaslFailure::NotAuthorized);
+}
+
+#[tokio::test]
 async fn guesses_side_by_side_are_limited_like_guesses_in_a_row() {
     let house = House::with_romeo().await;
     // Everybody gets a challenge before anybody has failed; only the last one knows the password.
