@@ -1,9 +1,34 @@
-//! The running system.
+//! The running system: a library, so that tests start it in their own process.
+//!
+//! The way of one message, by file: `listen` accepts, `wire` reads, [`stream`] signs in, `connection` hands over,
+//! `post` stamps, judges and archives, `router` delivers, `outbox` waits, `wire` writes.
 
 pub mod admin;
+mod carbons;
+mod clock;
 pub mod config;
+mod connection;
+mod history;
 pub mod http;
+mod iq;
+mod kinds;
+mod listen;
 pub mod metrics;
+mod outbox;
+mod people;
+mod post;
+mod presence;
+mod roster;
+mod router;
 pub mod sasl;
+mod server;
+mod session;
+mod sessions;
+mod stream;
 pub mod tls;
 pub mod users;
+mod wire;
+mod xml;
+
+pub use post::Trail;
+pub use server::{Addresses, Server, StartError};

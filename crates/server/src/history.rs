@@ -1,0 +1,350 @@
+//! Message history (XEP-0313 with XEP-0059) and offline messages (XEP-0160), both read from the archive.
+
+use std::sync::Arc;
+
+use archive::{ArchiveError, Item, Micros, Query, Sequence};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use minidom::Element;
+use stanza::{ErrorType, Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError, escape_attribute};
+use xmpp_parsers::ns;
+
+use crate::clock;
+use crate::iq::{Answer, Handler, Place, Request, bad_request};
+use crate::outbox::{Class, Parcel};
+use crate::people::User;
+use crate::post::{Trail, disk_error};
+use crate::session::Session;
+use crate::xml::{With, el, text};
+
+/// The namespace.
+const MAM: &str = "urn:xmpp:mam:2";
+/// The features of version 1.0 of XEP-0313 that go beyond `urn:xmpp:mam:2`.
+const EXTENDED: &str = "urn:xmpp:mam:2#extended";
+
+/// Results in a page, when the client does not say, and at most.
+const PAGE: usize = 100;
+const MAX_PAGE: usize = 250;
+
+/// Serves `urn:xmpp:mam:2`.
+pub struct History {
+    /// What is read.
+    pub trail: Trail,
+}
+
+#[async_trait]
+impl Handler for History {
+    fn serves(&self) -> &'static [(&'static str, &'static str, &'static [Place])] {
+        &[("query", MAM, &[Place::Own]), ("metadata", MAM, &[Place::Own]), ("prefs", MAM, &[Place::Own])]
+    }
+
+    fn features(&self, place: Place) -> Vec<&'static str> {
+        if place == Place::Own { vec![MAM, EXTENDED, ns::RSM] } else { Vec::new() }
+    }
+
+    async fn handle(&self, request: Request<'_>) -> Answer {
+        // What this client has just sent is part of what it asks for.
+        request.session.pending.settled().await;
+        match request.payload.name() {
+            "query" if request.set => self.query(&request).await.map(Some),
+            "query" => Ok(Some(form())),
+            "metadata" if !request.set => Ok(Some(
+                metadata(&self.trail, request.user).await.unwrap_or_else(|| el("metadata", MAM).build()),
+            )),
+            "prefs" => preferences(&request),
+            _ => Err(StanzaCondition::BadRequest.into()),
+        }
+    }
+}
+
+impl History {
+    async fn query(&self, request: &Request<'_>) -> Result<Element, StanzaError> {
+        let wanted = self.parse(&request.payload)?;
+        let mut query = wanted.query;
+        // Zero asks for the count alone (XEP-0059 §2.7).
+        let only_count = query.limit == 0;
+        query.limit = query.limit.max(1);
+        let mut page = self.trail.history(&request.user.jid, &query).await.map_err(|error| match error {
+            ArchiveError::NotFound => not_found(),
+            ArchiveError::Vault(error) => disk_error(&error),
+            error => StanzaError::new(StanzaCondition::InternalServerError, error.to_string()),
+        })?;
+        if only_count {
+            page.complete &= page.items.is_empty();
+            page.items.clear();
+        }
+        if query.backwards {
+            page.items.sort_by_key(|item| item.sequence);
+        }
+        let mut set = el("set", ns::RSM);
+        if let (Some(first), Some(last)) = (page.items.first(), page.items.last()) {
+            set = set.append(text("first", ns::RSM, self.trail.id(first.sequence).as_str())).append(text(
+                "last",
+                ns::RSM,
+                self.trail.id(last.sequence).as_str(),
+            ));
+        }
+        if let Some(count) = page.count {
+            set = set.append(text("count", ns::RSM, count.to_string()));
+        }
+        if wanted.flip {
+            page.items.reverse();
+        }
+        self.send(request.session, request.payload.attr("queryid"), &page.items);
+        let complete = page.complete.then_some("true");
+        Ok(el("fin", MAM).with("complete", complete).append(set.build()).build())
+    }
+
+    /// Sends the results: one buffer, one slice a message.
+    fn send(&self, session: &Session, query_id: Option<&str>, items: &[Item]) {
+        let mut head = Vec::with_capacity(256);
+        Head {
+            from: Some(session.user.jid.as_str()),
+            to: Some(session.jid.as_str()),
+            ..Head::new(Kind::Message)
+        }
+        .write(&mut head, None);
+        head.extend_from_slice(b"<result xmlns='urn:xmpp:mam:2'");
+        if let Some(id) = query_id {
+            head.extend_from_slice(b" queryid='");
+            escape_attribute(id, &mut head);
+            head.push(b'\'');
+        }
+        head.extend_from_slice(b" id='");
+        let length: usize = items.iter().map(|item| item.stanza.len() + head.len() + 256).sum();
+        let mut buffer = BytesMut::with_capacity(length);
+        let mut ends = Vec::with_capacity(items.len());
+        for item in items {
+            buffer.extend_from_slice(&head);
+            buffer.extend_from_slice(self.trail.id(item.sequence).as_str().as_bytes());
+            buffer.extend_from_slice(
+                b"'><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='",
+            );
+            buffer.extend_from_slice(clock::stamp(item.time.0).as_bytes());
+            buffer.extend_from_slice(b"'/>");
+            buffer.extend_from_slice(&item.stanza);
+            buffer.extend_from_slice(b"</forwarded></result></message>");
+            ends.push(buffer.len());
+        }
+        let buffer = buffer.freeze();
+        let mut start = 0;
+        session.outbox.push_all(ends.into_iter().map(|end| {
+            let head = buffer.slice(start..end);
+            start = end;
+            Parcel::stanza(Outgoing { head, tail: Bytes::new() })
+        }));
+    }
+
+    fn parse(&self, query: &Element) -> Result<Wanted, StanzaError> {
+        if query.attr("node").is_some() {
+            return Err(not_found());
+        }
+        let mut wanted = Wanted {
+            query: Query { limit: PAGE, ..Query::default() },
+            flip: query.has_child("flip-page", MAM),
+        };
+        let known = &mut wanted.query;
+        if let Some(form) = query.get_child("x", ns::DATA_FORMS) {
+            for field in form.children().filter(|child| child.is("field", ns::DATA_FORMS)) {
+                let values: Vec<String> = field
+                    .children()
+                    .filter(|child| child.is("value", ns::DATA_FORMS))
+                    .map(Element::text)
+                    .collect();
+                self.field(known, field.attr("var").unwrap_or_default(), &values)?;
+            }
+        }
+        let Some(set) = query.get_child("set", ns::RSM) else { return Ok(wanted) };
+        if let Some(max) = set.get_child("max", ns::RSM) {
+            let max: usize =
+                max.text().trim().parse().map_err(|_| bad_request("The page size is not a number."))?;
+            known.limit = max.min(MAX_PAGE);
+            known.count = max == 0;
+        }
+        if let Some(after) = set.get_child("after", ns::RSM).map(Element::text).filter(|id| !id.is_empty()) {
+            let after = self.sequence(&after)?;
+            known.after = Some(known.after.map_or(after, |other| other.max(after)));
+        }
+        if let Some(before) = set.get_child("before", ns::RSM).map(Element::text) {
+            known.backwards = true;
+            if !before.is_empty() {
+                let before = self.sequence(&before)?;
+                known.before = Some(known.before.map_or(before, |other| other.min(before)));
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// A field of the form (XEP-0313 §4.1). One that is not known would give wrong results if it were left out.
+    fn field(&self, query: &mut Query, name: &str, values: &[String]) -> Result<(), StanzaError> {
+        let value = values.first().map(String::as_str).unwrap_or_default();
+        let time = || {
+            clock::parse(value).map(Micros).ok_or_else(|| bad_request("A time is written as XEP-0082 says."))
+        };
+        match name {
+            "FORM_TYPE" => {}
+            _ if value.is_empty() => {}
+            "with" => {
+                query.with =
+                    Some(Jid::new(value).map_err(|_| StanzaError::from(StanzaCondition::JidMalformed))?);
+            }
+            "start" => query.start = Some(time()?),
+            "end" => query.end = Some(time()?),
+            "before-id" => query.before = Some(self.sequence(value)?),
+            "after-id" => query.after = Some(self.sequence(value)?),
+            "ids" => {
+                query.ids = Some(values.iter().map(|id| self.sequence(id)).collect::<Result<_, _>>()?);
+            }
+            other => {
+                return Err(StanzaError::new(
+                    StanzaCondition::FeatureNotImplemented,
+                    format!("This archive cannot be filtered by {other}."),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn sequence(&self, id: &str) -> Result<Sequence, StanzaError> {
+        self.trail.sequence(id).ok_or_else(not_found)
+    }
+}
+
+struct Wanted {
+    query: Query,
+    flip: bool,
+}
+
+fn not_found() -> StanzaError {
+    StanzaError::new(StanzaCondition::ItemNotFound, "There is no such message in this archive.")
+}
+
+/// The form that a client may fill in (XEP-0313 §4.1.5).
+fn form() -> Element {
+    let field = |var: &str, type_: &str| el("field", ns::DATA_FORMS).with("type", type_).with("var", var);
+    let form = el("x", ns::DATA_FORMS)
+        .with("type", "form")
+        .append(field("FORM_TYPE", "hidden").append(text("value", ns::DATA_FORMS, MAM)).build())
+        .append(field("with", "jid-single").build())
+        .append_all(["start", "end", "before-id", "after-id"].map(|var| field(var, "text-single").build()))
+        .append(
+            field("ids", "list-multi")
+                .append(
+                    el("validate", "http://jabber.org/protocol/xdata-validate")
+                        .with("datatype", "xs:string")
+                        .append(el("open", "http://jabber.org/protocol/xdata-validate").build())
+                        .build(),
+                )
+                .build(),
+        );
+    el("query", MAM).append(form.build()).build()
+}
+
+/// The first and the last message of an account's archive (XEP-0313 §5); `None` when it is empty or cannot be read.
+pub async fn metadata(trail: &Trail, user: &User) -> Option<Element> {
+    let (first, last) = trail.span(&user.jid).await.ok()??;
+    let end = |name: &str, item: &Item| {
+        el(name, MAM)
+            .with("id", trail.id(item.sequence).as_str())
+            .with("timestamp", clock::stamp(item.time.0))
+            .build()
+    };
+    Some(el("metadata", MAM).append(end("start", &first)).append(end("end", &last)).build())
+}
+
+/// Everything is archived, for everyone: the only preference that can be set is the one that is in force.
+fn preferences(request: &Request<'_>) -> Answer {
+    if request.set {
+        let opts_out = request.payload.attr("default") != Some("always")
+            || request.payload.get_child("never", MAM).is_some_and(|never| never.children().next().is_some());
+        if opts_out {
+            let mut error = StanzaError::new(
+                StanzaCondition::NotAllowed,
+                "This company archives every message; that cannot be switched off.",
+            );
+            error.type_ = ErrorType::Cancel;
+            return Err(error);
+        }
+    }
+    let prefs = el("prefs", MAM)
+        .with("default", "always")
+        .append_all(["always", "never"].map(|name| el(name, MAM).build()));
+    Ok(Some(prefs.build()))
+}
+
+/// Offline messages (XEP-0160).
+#[derive(Clone)]
+pub struct Spooled {
+    trail: Trail,
+    domain: Arc<str>,
+}
+
+/// So many spooled messages are queued at once; more wait until the client has taken those.
+const AT_ONCE: usize = 500;
+
+impl Spooled {
+    /// `domain` stands in the delay notes (XEP-0203).
+    pub fn new(trail: Trail, domain: &str) -> Self {
+        Self { trail, domain: domain.into() }
+    }
+
+    /// Gives a resource what waited for its account.
+    pub async fn flush(&self, session: &Arc<Session>) {
+        let items = match self.trail.take_spool(&session.user.jid).await {
+            Ok(items) => items,
+            Err(error) => return tracing::error!(%error, "offline messages could not be read"),
+        };
+        if items.len() <= AT_ONCE {
+            session.outbox.push_all(items.iter().filter_map(|item| self.parcel(session, item)));
+            return;
+        }
+        let (spooled, session) = (self.clone(), session.clone());
+        tokio::spawn(async move { spooled.trickle(&session, items).await });
+    }
+
+    async fn trickle(&self, session: &Session, items: Vec<Item>) {
+        let mut chunks = items.chunks(AT_ONCE);
+        for chunk in chunks.by_ref() {
+            session.outbox.drained(AT_ONCE).await;
+            if !session.outbox.push_all(chunk.iter().filter_map(|item| self.parcel(session, item))) {
+                self.keep(session, chunk).await;
+                break;
+            }
+        }
+        for rest in chunks {
+            self.keep(session, rest).await;
+        }
+    }
+
+    async fn keep(&self, session: &Session, items: &[Item]) {
+        let sequences = items.iter().map(|item| item.sequence).collect();
+        if let Err(error) = self.trail.spool(&session.user.jid, sequences).await {
+            tracing::error!(%error, "offline messages could not be put back; they are in the history");
+        }
+    }
+
+    /// Puts undelivered messages into an account's spool.
+    pub async fn put(&self, user: &stanza::BareJid, sequences: Vec<Sequence>) {
+        if let Err(error) = self.trail.spool(user, sequences).await {
+            tracing::error!(%error, "offline messages could not be kept; they are in the history");
+        }
+    }
+
+    fn parcel(&self, session: &Session, item: &Item) -> Option<Parcel> {
+        let stanza = Stanza::parse(&item.stanza).ok()?;
+        let mut head = Vec::with_capacity(384);
+        stanza.head().write(&mut head, None);
+        crate::router::write_stanza_id(
+            self.trail.id(item.sequence).as_str(),
+            session.user.jid.as_str(),
+            &mut head,
+        );
+        head.extend_from_slice(b"<delay xmlns='urn:xmpp:delay' from='");
+        escape_attribute(&self.domain, &mut head);
+        head.extend_from_slice(b"' stamp='");
+        head.extend_from_slice(clock::stamp(item.time.0).as_bytes());
+        head.extend_from_slice(b"'/>");
+        let out = Outgoing { head: head.into(), tail: stanza.tail().clone() };
+        Some(Parcel { out, class: Class::Urgent, sequence: Some(item.sequence) })
+    }
+}

@@ -1,0 +1,181 @@
+//! The desk: IQs that the server answers itself, for its domains and for accounts (RFC 6120 §8.2.3, RFC 6121 §8.5).
+//!
+//! One file an extension; each [`Handler`] holds just the handles that it uses and says what it serves where. The desk
+//! is put together once, in [`crate::Server::start`]. Service discovery reads its features off the handlers.
+
+pub mod disco;
+pub mod ping;
+pub mod register;
+pub mod roster;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use minidom::Element;
+use stanza::{Jid, Kind, Stanza, StanzaCondition, StanzaError};
+
+use crate::outbox::Parcel;
+use crate::people::User;
+use crate::post::{Post, disk_error};
+use crate::router::{Router, Target, outgoing};
+use crate::session::Session;
+
+/// Whose IQ it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// A domain of this server.
+    Host,
+    /// The account of the client that asks.
+    Own,
+    /// Another account.
+    Other,
+}
+
+/// An IQ of type `get` or `set`.
+pub struct Request<'a> {
+    /// Whether it is a `set`.
+    pub set: bool,
+    /// The one child.
+    pub payload: Element,
+    /// Who asks.
+    pub session: &'a Arc<Session>,
+    /// What is asked.
+    pub place: Place,
+    /// The account that is asked; that of the client for [`Place::Own`] and [`Place::Host`].
+    pub user: &'a Arc<User>,
+    /// The address as written, or the account's own.
+    pub to: &'a Jid,
+    /// The IQ's id.
+    pub id: &'a str,
+}
+
+/// What is sent back: the payload of the result, if it has any.
+pub type Answer = Result<Option<Element>, StanzaError>;
+
+/// Serves some payloads.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// Element name, namespace, and where it is served.
+    fn serves(&self) -> &'static [(&'static str, &'static str, &'static [Place])];
+
+    /// Features for service discovery (XEP-0030); by default the namespaces served.
+    fn features(&self, place: Place) -> Vec<&'static str> {
+        self.serves().iter().filter(|(_, _, places)| places.contains(&place)).map(|(_, ns, _)| *ns).collect()
+    }
+
+    /// Answers.
+    async fn handle(&self, request: Request<'_>) -> Answer;
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Desk {
+    handlers: Arc<HashMap<(&'static str, &'static str), Vec<(&'static [Place], Arc<dyn Handler>)>>>,
+    router: Router,
+    post: Post,
+}
+
+impl Desk {
+    /// A desk with these handlers.
+    pub fn new(router: Router, post: Post, handlers: Vec<Arc<dyn Handler>>) -> Self {
+        let mut served: HashMap<_, Vec<_>> = HashMap::new();
+        for handler in handlers {
+            for (name, ns, places) in handler.serves() {
+                served.entry((*name, *ns)).or_default().push((*places, handler.clone()));
+            }
+        }
+        Self { handlers: Arc::new(served), router, post }
+    }
+
+    /// Takes in an IQ from a client: answers it, or sends it on to a resource.
+    pub async fn receive(&self, session: &Arc<Session>, mut stanza: Stanza) {
+        stanza.from = Some(session.jid.clone().into());
+        let request = match stanza.type_.as_deref() {
+            Some("get" | "set") => stanza.children().len() == 1 && stanza.id.is_some(),
+            Some("result" | "error") => return self.pass_on(session, stanza).await,
+            _ => false,
+        };
+        if !request {
+            // RFC 6120 §8.2.3: an id, a type of the four, and exactly one child.
+            return self.router.bounce(&stanza, StanzaCondition::BadRequest.into());
+        }
+        let own: Jid = session.user.jid.clone().into();
+        let to = stanza.to.clone().unwrap_or_else(|| own.clone());
+        if to.is_full() && to.node().is_some() {
+            return self.post.send(session, stanza).await;
+        }
+        let (place, user) = if to == own {
+            (Place::Own, session.user.clone())
+        } else {
+            match self.router.resolve(&to).await {
+                Ok(Target::Host) => (Place::Host, session.user.clone()),
+                Ok(Target::User(user)) => (Place::Other, user),
+                Ok(Target::Nobody) => {
+                    return self.router.bounce(&stanza, StanzaCondition::ServiceUnavailable.into());
+                }
+                Ok(Target::Outside) => return self.post.send(session, stanza).await,
+                Err(error) => return self.router.bounce(&stanza, disk_error(&error)),
+            }
+        };
+        if let Err(error) = self.serve(session, &stanza, place, &user, &to).await {
+            self.router.bounce(&stanza, error);
+        }
+    }
+
+    async fn serve(
+        &self,
+        session: &Arc<Session>,
+        stanza: &Stanza,
+        place: Place,
+        user: &Arc<User>,
+        to: &Jid,
+    ) -> Result<(), StanzaError> {
+        let unavailable = || StanzaError::from(StanzaCondition::ServiceUnavailable);
+        if place == Place::Other && user.blocks(&session.jid.clone().into()) {
+            return Err(unavailable());
+        }
+        if place == Place::Other && session.user.blocks(to) {
+            return Err(policy::Reason::SenderBlocks.error());
+        }
+        let child = stanza.children().first().ok_or_else(unavailable)?;
+        let served = self.handlers.get(&(child.name(), child.ns())).ok_or_else(unavailable)?;
+        let handler = served.iter().find(|(places, _)| places.contains(&place)).map(|(_, handler)| handler);
+        let handler = handler.ok_or_else(|| match place {
+            Place::Other => StanzaError::from(StanzaCondition::Forbidden),
+            _ => unavailable(),
+        })?;
+        let request = Request {
+            set: stanza.is_type("set"),
+            payload: stanza.payload_element(child),
+            session,
+            place,
+            user,
+            to,
+            id: stanza.id.as_deref().unwrap_or_default(),
+        };
+        let payload = handler.handle(request).await?;
+        let reply = Stanza {
+            to: stanza.from.clone(),
+            from: stanza.to.clone(),
+            id: stanza.id.clone(),
+            type_: Some("result".into()),
+            ..Stanza::new(Kind::Iq)
+        };
+        let reply = reply.with_payload(payload.as_ref()).map_err(|_| StanzaCondition::InternalServerError)?;
+        session.outbox.push(Parcel::stanza(outgoing(&reply, &session.jid.clone().into())));
+        Ok(())
+    }
+
+    /// Results and errors go to the resource that asked; those for the server itself end here.
+    async fn pass_on(&self, session: &Arc<Session>, stanza: Stanza) {
+        if stanza.to.as_ref().is_some_and(|to| to.is_full() || !self.router.serves(to.domain().as_str())) {
+            self.post.send(session, stanza).await;
+        }
+    }
+}
+
+/// A `bad-request` with words that say what to do.
+pub fn bad_request(text: &str) -> StanzaError {
+    StanzaError::new(StanzaCondition::BadRequest, text)
+}

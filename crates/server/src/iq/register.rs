@@ -1,0 +1,149 @@
+//! In-band registration (XEP-0077): making an account before sign-in, where the operator allows it; changing the
+//! password and closing the account afterwards.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use jid::DomainPart;
+use minidom::Element;
+use stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition};
+use xmpp_parsers::ns;
+
+use super::{Answer, Handler, Place, Request, bad_request};
+use crate::outbox::Closed;
+use crate::people::People;
+use crate::sessions::Sessions;
+use crate::users::{NewAccount, SignInLimit, UserError, Users};
+use crate::xml::{el, text};
+
+/// Registration before sign-in.
+#[derive(Clone)]
+pub struct Registration {
+    /// The accounts.
+    pub users: Users,
+    /// Registrations per address and minute.
+    pub limit: Arc<SignInLimit>,
+}
+
+impl Registration {
+    /// Answers an IQ with `jabber:iq:register` on a stream that has not signed in.
+    pub async fn answer(&self, stanza: &Stanza, domain: &DomainPart, peer: IpAddr) -> Option<Stanza> {
+        let mut stanza = stanza.clone();
+        stanza.to = None;
+        let answer = self.serve(&stanza, domain, peer).await;
+        match answer {
+            Ok(payload) => {
+                let reply =
+                    Stanza { id: stanza.id.clone(), type_: Some("result".into()), ..Stanza::new(Kind::Iq) };
+                reply.with_payload(payload.as_ref()).ok()
+            }
+            Err(error) => error.reply_to(&stanza),
+        }
+    }
+
+    async fn serve(&self, stanza: &Stanza, domain: &DomainPart, peer: IpAddr) -> Answer {
+        let query = stanza.payload("query", ns::REGISTER).ok_or(StanzaCondition::BadRequest)?;
+        match stanza.type_.as_deref() {
+            Some("get") => Ok(Some(form(None))),
+            Some("set") => {
+                let field = |name| {
+                    query.get_child(name, ns::REGISTER).map(Element::text).filter(|text| !text.is_empty())
+                };
+                let (Some(username), Some(password)) = (field("username"), field("password")) else {
+                    let words = "Registration needs a username and a password.";
+                    return Err(StanzaError::new(StanzaCondition::NotAcceptable, words));
+                };
+                if !self.limit.admit(peer, Instant::now()) {
+                    let words = "Too many registrations from this address. Try again in a minute.";
+                    return Err(StanzaError::new(StanzaCondition::ResourceConstraint, words));
+                }
+                let user = Users::address(&username, domain).map_err(|error| refusal(&error))?;
+                self.users
+                    .create(&user, NewAccount::new(&password))
+                    .await
+                    .map_err(|error| refusal(&error))?;
+                Ok(None)
+            }
+            _ => Err(StanzaCondition::BadRequest.into()),
+        }
+    }
+}
+
+/// The fields; with `registered`, what is known.
+fn form(registered: Option<&str>) -> Element {
+    let mut query = el("query", ns::REGISTER);
+    query = match registered {
+        None => query.append(text("instructions", ns::REGISTER, "Choose a username and a password.")),
+        Some(_) => query.append(el("registered", ns::REGISTER).build()),
+    };
+    query
+        .append(text("username", ns::REGISTER, registered.unwrap_or_default()))
+        .append(el("password", ns::REGISTER).build())
+        .build()
+}
+
+fn refusal(error: &UserError) -> StanzaError {
+    let condition = match error {
+        UserError::Exists => StanzaCondition::Conflict,
+        UserError::Vault(_) | UserError::ShuttingDown => StanzaCondition::InternalServerError,
+        _ => StanzaCondition::NotAcceptable,
+    };
+    StanzaError::new(condition, error.to_string())
+}
+
+/// Password change and cancellation after sign-in (XEP-0077 §3.2, §3.3).
+pub struct RegisterDesk {
+    /// The accounts.
+    pub users: Users,
+    /// Loaded accounts.
+    pub people: People,
+    /// Ends the sessions of an account that is closed.
+    pub sessions: Sessions,
+    /// Whether people may close their own accounts: only where they could make them.
+    pub open: bool,
+}
+
+#[async_trait]
+impl Handler for RegisterDesk {
+    fn serves(&self) -> &'static [(&'static str, &'static str, &'static [Place])] {
+        &[("query", ns::REGISTER, &[Place::Host, Place::Own])]
+    }
+
+    fn features(&self, place: Place) -> Vec<&'static str> {
+        if place == Place::Host { vec![ns::REGISTER] } else { Vec::new() }
+    }
+
+    async fn handle(&self, request: Request<'_>) -> Answer {
+        let user = &request.session.user.jid;
+        let name = user.node().map(|node| node.as_str()).unwrap_or_default();
+        if !request.set {
+            return Ok(Some(form(Some(name))));
+        }
+        if request.payload.has_child("remove", ns::REGISTER) {
+            if !self.open {
+                let words = "Accounts here are closed by an administrator.";
+                return Err(StanzaError::new(StanzaCondition::NotAllowed, words));
+            }
+            self.users.remove(user).await.map_err(|error| refusal(&error))?;
+            let sessions = self.sessions.clone();
+            let gone = self.people.remove(user);
+            tokio::spawn(async move {
+                for session in gone {
+                    sessions.end(&session, Closed::Error(StreamCondition::NotAuthorized)).await;
+                }
+            });
+            return Ok(None);
+        }
+        let field = |name| request.payload.get_child(name, ns::REGISTER).map(Element::text);
+        match (field("username"), field("password")) {
+            (Some(username), Some(password)) if username == name && !password.is_empty() => {
+                self.users.set_password(user, &password).await.map_err(|error| refusal(&error))?;
+                Ok(None)
+            }
+            (Some(username), Some(_)) if username != name => Err(StanzaCondition::NotAllowed.into()),
+            _ => Err(bad_request("A change of password needs your username and the new password.")),
+        }
+    }
+}

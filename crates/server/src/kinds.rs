@@ -1,0 +1,12 @@
+//! The numbers of record kinds in the vault, in one place so that no two meet. A number is never used again.
+
+/// [`crate::roster::Contact`].
+pub const CONTACT: u16 = 10;
+/// [`crate::people::Blocked`] (XEP-0191).
+pub const BLOCKED: u16 = 11;
+/// [`crate::people::LastSeen`] (XEP-0012).
+pub const LAST_SEEN: u16 = 12;
+/// Private XML (XEP-0049).
+pub const PRIVATE_XML: u16 = 13;
+/// vCards (XEP-0054).
+pub const VCARD: u16 = 14;

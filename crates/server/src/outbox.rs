@@ -1,0 +1,408 @@
+//! The bounded queue between whoever delivers and the one connection that writes.
+//!
+//! An outbox outlives its connection: with stream management (XEP-0198) what was written stays in it until the
+//! client acknowledges, and a later connection takes over where the lost one stopped. A connection holds a
+//! [`Lease`]; taking a new lease ends the old one, so two connections never write one session's stanzas.
+
+use std::collections::VecDeque;
+use std::task::{Poll, Waker};
+
+use archive::Sequence;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use stanza::{Outgoing, StreamCondition};
+use tokio::sync::Notify;
+
+/// Something for a client, and what its queue must know about it.
+#[derive(Clone)]
+pub struct Parcel {
+    /// The bytes.
+    pub out: Outgoing,
+    /// How it counts and whether it can wait.
+    pub class: Class,
+    /// The archived event it carries; an undelivered one goes to the offline spool when the session ends.
+    pub sequence: Option<Sequence>,
+}
+
+/// How a parcel counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// Not a stanza: not counted by stream management.
+    Nonza,
+    /// A stanza that an inactive client (XEP-0352) must get at once.
+    Urgent,
+    /// A stanza that can wait while the client is inactive.
+    CanWait,
+    /// As `CanWait`, and a newer one of the same source makes it worthless (presence).
+    Latest(Box<str>),
+}
+
+impl Parcel {
+    /// A stanza to be delivered at once.
+    pub fn stanza(out: Outgoing) -> Self {
+        Self { out, class: Class::Urgent, sequence: None }
+    }
+
+    /// A stream-level element.
+    pub fn nonza(out: Outgoing) -> Self {
+        Self { out, class: Class::Nonza, sequence: None }
+    }
+
+    fn size(&self) -> usize {
+        self.out.head.len() + self.out.tail.len()
+    }
+}
+
+/// Why an outbox takes no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closed {
+    /// The stream ends with this error (RFC 6120 §4.9.3).
+    Error(StreamCondition),
+    /// The stream ends in good order.
+    Finished,
+}
+
+/// A connection's right to write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lease(u32);
+
+/// Limits of one outbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Parcels queued, held or unacknowledged.
+    pub parcels: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { parcels: 5_000, bytes: 8 << 20 }
+    }
+}
+
+/// After so many unacknowledged stanzas the client is asked (`<r/>`) even while more wait to be written.
+const ASK_EVERY: u32 = 100;
+
+#[derive(Default)]
+struct Queue {
+    ready: VecDeque<Parcel>,
+    held: Vec<Parcel>,
+    inactive: bool,
+    managed: Option<Managed>,
+    bytes: usize,
+    closed: Option<Closed>,
+    lease: u32,
+    leased: bool,
+    /// Somebody waits in [`Outbox::drained`].
+    awaited: bool,
+    waker: Option<Waker>,
+}
+
+/// The sending half of XEP-0198.
+#[derive(Default)]
+struct Managed {
+    unacked: VecDeque<Parcel>,
+    /// Stanzas written, modulo 2^32.
+    sent: u32,
+    /// Stanzas written since the client was last asked.
+    unasked: u32,
+}
+
+/// See the module.
+pub struct Outbox {
+    queue: Mutex<Queue>,
+    bounds: Bounds,
+    taken: Notify,
+}
+
+/// An acknowledgement that cannot be true: more stanzas than were sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooHigh {
+    /// What the client claims.
+    pub handled: u32,
+    /// What was sent.
+    pub sent: u32,
+}
+
+impl Outbox {
+    /// An empty outbox with the first lease.
+    pub fn new(bounds: Bounds) -> (Self, Lease) {
+        let queue = Queue { leased: true, ..Queue::default() };
+        (Self { queue: Mutex::new(queue), bounds, taken: Notify::new() }, Lease(0))
+    }
+
+    /// Queues a parcel. A full queue closes the outbox: the connection ends it with `resource-constraint`, and what was
+    /// archived goes to the spool. Returns false when the outbox is closed; the parcel is dropped then.
+    pub fn push(&self, parcel: Parcel) -> bool {
+        self.push_all([parcel])
+    }
+
+    /// Queues several parcels, side by side and with one wake-up.
+    pub fn push_all(&self, parcels: impl IntoIterator<Item = Parcel>) -> bool {
+        let mut queue = self.queue.lock();
+        for parcel in parcels {
+            if queue.closed.is_some() {
+                return false;
+            }
+            queue.add(parcel);
+            if queue.count() > self.bounds.parcels || queue.bytes > self.bounds.bytes {
+                queue.closed = Some(Closed::Error(StreamCondition::ResourceConstraint));
+            }
+        }
+        // Held parcels (XEP-0352) wake nobody.
+        let waker = if queue.ready.is_empty() && queue.closed.is_none() { None } else { queue.waker.take() };
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Takes up to `most` parcels for writing. `Pending` means nothing to write; the waker is kept.
+    /// `Ready(Err)` ends the connection: [`None`] when another connection has the lease.
+    pub fn poll_take(
+        &self,
+        lease: Lease,
+        most: usize,
+        into: &mut VecDeque<Outgoing>,
+        waker: &Waker,
+    ) -> Poll<Result<(), Option<Closed>>> {
+        let mut queue = self.queue.lock();
+        if queue.lease != lease.0 || !queue.leased {
+            return Poll::Ready(Err(None));
+        }
+        // Who is too slow for what waits is not made to take it first.
+        let overflow = Closed::Error(StreamCondition::ResourceConstraint);
+        match queue.closed {
+            Some(closed) if queue.ready.is_empty() || closed == overflow => {
+                return Poll::Ready(Err(Some(closed)));
+            }
+            _ => {}
+        }
+        if !queue.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            queue.waker = Some(waker.clone());
+        }
+        if queue.ready.is_empty() {
+            return Poll::Pending;
+        }
+        queue.take(most, into);
+        if queue.awaited {
+            queue.awaited = false;
+            self.taken.notify_waiters();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Closes; what is queued is still written.
+    pub fn close(&self, why: Closed) {
+        let mut queue = self.queue.lock();
+        queue.closed.get_or_insert(why);
+        self.taken.notify_waiters();
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether nothing more is taken.
+    pub fn is_closed(&self) -> bool {
+        self.queue.lock().closed.is_some()
+    }
+
+    /// Sets the client's activity (XEP-0352): an inactive one is spared what can wait.
+    pub fn set_inactive(&self, inactive: bool) {
+        let mut queue = self.queue.lock();
+        queue.inactive = inactive;
+        if !inactive && queue.release_held() {
+            if let Some(waker) = queue.waker.take() {
+                drop(queue);
+                waker.wake();
+            }
+        }
+    }
+
+    /// Starts counting (XEP-0198 `<enable/>`).
+    pub fn manage(&self) {
+        self.queue.lock().managed = Some(Managed::default());
+    }
+
+    /// Drops what the client has handled. Returns false when stream management is off.
+    pub fn acknowledge(&self, handled: u32) -> Result<bool, TooHigh> {
+        let mut queue = self.queue.lock();
+        let Some(managed) = &mut queue.managed else { return Ok(false) };
+        let outstanding = managed.unacked.len() as u32;
+        let left = managed.sent.wrapping_sub(handled);
+        if left > outstanding {
+            // Either above what was sent or below an earlier acknowledgement; the latter is stale and harmless.
+            let above = handled.wrapping_sub(managed.sent);
+            return if above < u32::MAX / 2 && above > 0 {
+                Err(TooHigh { handled, sent: managed.sent })
+            } else {
+                Ok(true)
+            };
+        }
+        let mut freed = 0;
+        for parcel in managed.unacked.drain(..(outstanding - left) as usize) {
+            freed += parcel.size();
+        }
+        queue.bytes -= freed;
+        if queue.awaited {
+            queue.awaited = false;
+            self.taken.notify_waiters();
+        }
+        Ok(true)
+    }
+
+    /// The connection is gone and nobody holds the lease; parcels gather.
+    pub fn detach(&self, lease: Lease) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.lease != lease.0 {
+            return false;
+        }
+        queue.leased = false;
+        queue.waker = None;
+        queue.release_held();
+        true
+    }
+
+    /// A new connection takes over. Whatever was not acknowledged comes first again (after [`acknowledge`]).
+    /// `None` when the outbox is closed.
+    ///
+    /// [`acknowledge`]: Self::acknowledge
+    pub fn attach(&self) -> Option<Lease> {
+        let mut queue = self.queue.lock();
+        if queue.closed.is_some() {
+            return None;
+        }
+        queue.lease = queue.lease.wrapping_add(1);
+        queue.leased = true;
+        queue.inactive = false;
+        queue.release_held();
+        if let Some(managed) = &mut queue.managed {
+            let again = std::mem::take(&mut managed.unacked);
+            managed.sent = managed.sent.wrapping_sub(again.len() as u32);
+            managed.unasked = 0;
+            // The bytes stay accounted for: these parcels only change their queue.
+            for parcel in again.into_iter().rev() {
+                queue.ready.push_front(parcel);
+            }
+        }
+        let lease = Lease(queue.lease);
+        if let Some(waker) = queue.waker.take() {
+            drop(queue);
+            waker.wake();
+        }
+        Some(lease)
+    }
+
+    /// Waits until fewer than `parcels` are left, or the outbox is closed.
+    pub async fn drained(&self, parcels: usize) {
+        loop {
+            let taken = self.taken.notified();
+            {
+                let mut queue = self.queue.lock();
+                if queue.count() < parcels || queue.closed.is_some() {
+                    return;
+                }
+                queue.awaited = true;
+            }
+            taken.await;
+        }
+    }
+
+    /// The lease that was given last, whether or not a connection still holds it.
+    pub fn last_lease(&self) -> Lease {
+        Lease(self.queue.lock().lease)
+    }
+
+    /// Whether a connection is attached.
+    pub fn is_attached(&self) -> bool {
+        self.queue.lock().leased
+    }
+
+    /// Empties and closes: the archived events that the client has not acknowledged, in order.
+    pub fn drain(&self) -> Vec<Sequence> {
+        let mut queue = self.queue.lock();
+        queue.closed.get_or_insert(Closed::Finished);
+        queue.release_held();
+        let unacked = queue.managed.take().map(|managed| managed.unacked).unwrap_or_default();
+        let ready = std::mem::take(&mut queue.ready);
+        queue.bytes = 0;
+        if let Some(waker) = queue.waker.take() {
+            waker.wake();
+        }
+        unacked.into_iter().chain(ready).filter_map(|parcel| parcel.sequence).collect()
+    }
+}
+
+impl Queue {
+    fn count(&self) -> usize {
+        self.ready.len() + self.held.len() + self.managed.as_ref().map_or(0, |managed| managed.unacked.len())
+    }
+
+    fn add(&mut self, parcel: Parcel) {
+        self.bytes += parcel.size();
+        if self.inactive && self.leased {
+            match &parcel.class {
+                Class::CanWait => return self.held.push(parcel),
+                Class::Latest(source) => {
+                    let older = self
+                        .held
+                        .iter()
+                        .position(|held| matches!(&held.class, Class::Latest(s) if s == source));
+                    if let Some(older) = older {
+                        let older = self.held.remove(older);
+                        self.bytes -= older.size();
+                    }
+                    return self.held.push(parcel);
+                }
+                Class::Urgent => {
+                    self.release_held();
+                }
+                Class::Nonza => {}
+            }
+        }
+        self.ready.push_back(parcel);
+    }
+
+    fn release_held(&mut self) -> bool {
+        let any = !self.held.is_empty();
+        self.ready.extend(self.held.drain(..));
+        any
+    }
+
+    fn take(&mut self, most: usize, into: &mut VecDeque<Outgoing>) {
+        let count = most.min(self.ready.len());
+        let last = count == self.ready.len();
+        let Some(managed) = &mut self.managed else {
+            for parcel in self.ready.drain(..count) {
+                self.bytes -= parcel.size();
+                into.push_back(parcel.out);
+            }
+            if self.ready.is_empty() && self.ready.capacity() > 64 {
+                self.ready.shrink_to(16);
+            }
+            return;
+        };
+        for parcel in self.ready.drain(..count) {
+            if parcel.class == Class::Nonza {
+                self.bytes -= parcel.size();
+                into.push_back(parcel.out);
+            } else {
+                into.push_back(parcel.out.clone());
+                managed.sent = managed.sent.wrapping_add(1);
+                managed.unasked += 1;
+                managed.unacked.push_back(parcel);
+            }
+        }
+        if managed.unasked >= ASK_EVERY || (last && managed.unasked > 0) {
+            managed.unasked = 0;
+            into.push_back(Outgoing {
+                head: Bytes::from_static(b"<r xmlns='urn:xmpp:sm:3'/>"),
+                tail: Bytes::new(),
+            });
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The door that every stanza goes through: stamped, judged, archived, delivered, in that order.
+//!
+//! Each step has a type and each type only one maker, so a way around a step does not compile:
+//! [`Letter`] (the true `from`, a resolved `to`) → [`Judged`] → [`archive::Archived`] → [`Router::deliver`].
+
+use std::sync::Arc;
+
+use archive::{AppendError, Archive, Conversation, Draft, Entry, Outcome};
+use bytes::Bytes;
+use policy::{Facts, Rules, Verdict};
+use smallvec::SmallVec;
+use stanza::{ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use vault::VaultError;
+
+use crate::router::{Passage, Router, Target, is_for_bare, is_kept, message_type};
+use crate::session::Session;
+
+/// A stanza whose sender is who it says, with the place that it goes to.
+pub struct Letter {
+    /// The stanza; its `from` is true.
+    pub stanza: Stanza,
+    /// Where to: what the client wrote, or its own account.
+    pub to: Jid,
+    /// Where that lives.
+    pub target: Target,
+    sender: Option<Arc<Session>>,
+    counted: bool,
+    /// Whether its event also waits in the recipient's spool (XEP-0160).
+    pub spooled: bool,
+}
+
+impl Letter {
+    /// The local session that it comes from.
+    pub fn sender(&self) -> Option<&Arc<Session>> {
+        self.sender.as_ref()
+    }
+
+    /// Whether this very session sent it.
+    pub fn is_from(&self, session: &Arc<Session>) -> bool {
+        self.sender.as_ref().is_some_and(|sender| Arc::ptr_eq(sender, session))
+    }
+
+    /// It has arrived or failed: the sender may count it as handled.
+    pub fn settle(&self) {
+        if self.counted
+            && let Some(sender) = &self.sender
+        {
+            sender.settle();
+        }
+    }
+}
+
+/// A letter that the policy lets pass.
+pub struct Judged(Letter);
+
+impl Judged {
+    /// Only what delivers opens it.
+    pub(crate) fn into_letter(self) -> Letter {
+        self.0
+    }
+}
+
+/// The trail that this server keeps.
+pub type Trail = Archive<Judged>;
+
+/// See the module.
+#[derive(Clone)]
+pub struct Post {
+    router: Router,
+    trail: Trail,
+    rules: Rules,
+}
+
+impl Post {
+    /// `trail`'s sink must be [`settle`].
+    pub fn new(router: Router, trail: Trail, rules: Rules) -> Self {
+        Self { router, trail, rules }
+    }
+
+    /// Takes in a stanza from a session: stamps, judges, submits. Waits for room in the queue, not for the disk.
+    pub async fn send(&self, session: &Arc<Session>, mut stanza: Stanza) {
+        stanza.from = Some(session.jid.clone().into());
+        let to = stanza.to.clone().unwrap_or_else(|| session.user.jid.clone().into());
+        if stanza.kind == Kind::Message {
+            stanza = without_forgeries(stanza, &to, session);
+        }
+        let target = match self.router.resolve(&to).await {
+            Ok(target) => target,
+            Err(error) => return self.router.bounce(&stanza, disk_error(&error)),
+        };
+        let letter =
+            Letter { stanza, to, target, sender: Some(session.clone()), counted: false, spooled: false };
+        self.pass(letter).await;
+    }
+
+    async fn pass(&self, letter: Letter) {
+        let judged = match self.judge(letter) {
+            Ok(judged) => judged,
+            Err((stanza, error)) => {
+                if let Some(error) = error {
+                    self.router.bounce(&stanza, error);
+                }
+                return;
+            }
+        };
+        let mut judged = judged;
+        let event = self.draft(&judged.0);
+        judged.0.spooled = event.as_ref().is_some_and(|draft| draft.spool.is_some());
+        self.submit(judged, event).await;
+    }
+
+    /// Refusal is the stanza with what its sender is told, if anything.
+    fn judge(&self, letter: Letter) -> Result<Judged, (Stanza, Option<StanzaError>)> {
+        let from = letter.stanza.from.as_ref();
+        let facts = Facts {
+            sender_blocks: letter.sender.as_ref().is_some_and(|sender| sender.user.blocks(&letter.to)),
+            recipient_blocks: match (&letter.target, from) {
+                (Target::User(user), Some(from)) => user.blocks(from),
+                _ => false,
+            },
+        };
+        if let Verdict::Block(reason) = policy::judge(&letter.stanza, facts, self.rules) {
+            let silent = letter.stanza.kind == Kind::Presence && facts.recipient_blocks;
+            return Err((letter.stanza, (!silent).then(|| reason.error())));
+        }
+        if let Err(error) = deliverable(&letter) {
+            return Err((letter.stanza, error));
+        }
+        Ok(Judged(letter))
+    }
+
+    /// What the archive keeps of a letter; `None` for what has no content.
+    fn draft(&self, letter: &Letter) -> Option<Draft> {
+        let stanza = &letter.stanza;
+        if stanza.kind != Kind::Message || !has_content(stanza) {
+            return None;
+        }
+        let from = stanza.from.clone()?;
+        let (sender, recipient) = (from.to_bare(), letter.to.to_bare());
+        let mut owners = SmallVec::new();
+        let mut spool = None;
+        if let Target::User(user) = &letter.target {
+            owners.push(recipient.clone());
+            let absent =
+                letter.to.resource().is_none_or(|resource| user.session(resource.as_str()).is_none());
+            if absent && is_kept(stanza) && !user.is_reachable() {
+                spool = Some(recipient.clone());
+            }
+        }
+        if letter.sender.is_some() && sender != recipient {
+            owners.push(sender.clone());
+        }
+        Some(Draft {
+            owners,
+            conversation: Conversation::between(&sender, &recipient),
+            from,
+            to: letter.to.clone(),
+            stanza: stored(stanza),
+            text: stanza.text("body"),
+            spool,
+            writes: Vec::new(),
+        })
+    }
+
+    /// What has no content goes straight on, unless something of the same sender is still on its way
+    /// (RFC 6120 §10.1).
+    async fn submit(&self, mut judged: Judged, event: Option<Draft>) {
+        let Some(sender) = judged.0.sender.clone() else {
+            return self.trail.submit(Entry { item: judged, event }).await;
+        };
+        if event.is_none() && sender.pending.count() == 0 {
+            return self.router.deliver(Passage::Exempt(judged));
+        }
+        judged.0.counted = true;
+        sender.pending.add();
+        self.trail.submit(Entry { item: judged, event }).await;
+    }
+}
+
+/// The archive's sink: delivers what is durable, and tells the sender of what is not.
+pub fn settle(router: &Router, outcome: Outcome<Judged>) {
+    match outcome {
+        Outcome::Archived(archived) => router.deliver(Passage::Archived(archived)),
+        Outcome::Exempt(judged) => router.deliver(Passage::Exempt(judged)),
+        Outcome::Failed(judged, error) => {
+            let letter = judged.into_letter();
+            router.bounce(&letter.stanza, append_error(&error));
+            letter.settle();
+        }
+    }
+}
+
+/// RFC 6121 §8.5 before the archive: what can reach nobody goes back at once, and is no event. The error is `None`
+/// where the RFC wants silence.
+fn deliverable(letter: &Letter) -> Result<(), Option<StanzaError>> {
+    let Target::User(user) = &letter.target else { return Ok(()) };
+    if letter.stanza.kind != Kind::Message {
+        return Ok(());
+    }
+    let stanza = &letter.stanza;
+    if letter.to.resource().is_some_and(|resource| user.session(resource.as_str()).is_some()) {
+        return Ok(());
+    }
+    match message_type(stanza) {
+        "error" => Err(None),
+        "headline" if letter.to.is_bare() && user.is_reachable() => Ok(()),
+        "headline" => Err(None),
+        "chat" | "normal" if is_for_bare(stanza, &letter.to) => {
+            // Without content there is nothing to wait for somebody who is away.
+            if user.is_reachable() || has_content(stanza) { Ok(()) } else { Err(None) }
+        }
+        _ => Err(Some(StanzaCondition::ServiceUnavailable.into())),
+    }
+}
+
+/// Payloads that say nothing worth keeping: chat states (XEP-0085), receipts (XEP-0184), markers (XEP-0333), hints
+/// (XEP-0334) and other notes about a message. A message of these alone is not archived; hints never change that
+/// (invariant: no client opts out of the trail).
+const NOTES: [&str; 9] = [
+    "http://jabber.org/protocol/chatstates",
+    "urn:xmpp:receipts",
+    "urn:xmpp:chat-markers:0",
+    "urn:xmpp:hints",
+    "urn:xmpp:sid:0",
+    "urn:xmpp:carbons:2",
+    "urn:xmpp:delay",
+    "jabber:x:event",
+    "http://jabber.org/protocol/pubsub#event",
+];
+
+/// Whether a message says something.
+pub fn has_content(stanza: &Stanza) -> bool {
+    message_type(stanza) != "error"
+        && stanza.children().iter().any(|child| {
+            !NOTES.contains(&child.ns()) && !(child.ns() == stanza::ns::CLIENT && child.name() == "thread")
+        })
+}
+
+/// The form that the archive keeps: the whole stanza, under its own namespace declaration.
+fn stored(stanza: &Stanza) -> Bytes {
+    let mut out = Vec::with_capacity(stanza.tail().len() + 192);
+    stanza.write(&mut out, Some(stanza::ns::CLIENT));
+    out.into()
+}
+
+/// Only the server says what an archive's id is (XEP-0359 §5) and that a message was delayed on its way through it.
+fn without_forgeries(stanza: Stanza, to: &Jid, session: &Session) -> Stanza {
+    if !stanza.has("stanza-id", "urn:xmpp:sid:0") {
+        return stanza;
+    }
+    let (own, other) = (session.user.jid.as_str().to_owned(), to.to_bare());
+    stanza.without(|child| {
+        child.ns() == "urn:xmpp:sid:0" && child.name() == "stanza-id" && {
+            let element = stanza.payload_element(child);
+            element
+                .attr("by")
+                .is_none_or(|by| by == own || by == other.as_str() || by == other.domain().as_str())
+        }
+    })
+}
+
+fn append_error(error: &AppendError) -> StanzaError {
+    let (condition, text) = match error {
+        AppendError::Full => (
+            StanzaCondition::ResourceConstraint,
+            "The server's disk is full, so the message could not be archived and was not sent. Try again later.",
+        ),
+        _ => (
+            StanzaCondition::InternalServerError,
+            "The message could not be archived, so it was not sent. Try again later.",
+        ),
+    };
+    StanzaError { type_: ErrorType::Wait, ..StanzaError::new(condition, text) }
+}
+
+/// What a client is told when the vault cannot be read.
+pub fn disk_error(error: &VaultError) -> StanzaError {
+    tracing::error!(%error, "the vault failed");
+    let text = "The server cannot read its store just now. Try again later.";
+    StanzaError { type_: ErrorType::Wait, ..StanzaError::new(StanzaCondition::InternalServerError, text) }
+}

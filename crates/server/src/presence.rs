@@ -1,0 +1,413 @@
+//! Presence and subscriptions (RFC 6121 §3 and §4): who sees whom.
+
+use std::sync::Arc;
+
+use stanza::{BareJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use vault::{Expect, Vault, VaultError, Write};
+
+use crate::history::Spooled;
+use crate::outbox::Parcel;
+use crate::people::{LastSeen, People, User};
+use crate::post::{Post, disk_error};
+use crate::roster::subscription::{self, Kind as Change};
+use crate::router::{Router, presence_parcel};
+use crate::session::Session;
+
+/// See the module.
+#[derive(Clone)]
+pub struct Presence {
+    router: Router,
+    people: People,
+    post: Post,
+    vault: Vault,
+    spool: Spooled,
+}
+
+impl Presence {
+    /// The handles that presence needs.
+    pub fn new(router: Router, people: People, post: Post, vault: Vault, spool: Spooled) -> Self {
+        Self { router, people, post, vault, spool }
+    }
+
+    /// Takes in a presence stanza from a client.
+    pub async fn receive(&self, session: &Arc<Session>, mut stanza: Stanza) {
+        stanza.from = Some(session.jid.clone().into());
+        let type_ = stanza.type_.clone();
+        match (stanza.to.clone(), type_.as_deref()) {
+            (None, None) => self.available(session, stanza).await,
+            (None, Some("unavailable")) => self.unavailable(session, Some(stanza)).await,
+            (Some(to), None) => self.directed(session, to, stanza, true).await,
+            (Some(to), Some("unavailable")) => self.directed(session, to, stanza, false).await,
+            (Some(to), Some("probe")) => self.probe(session, &to).await,
+            (Some(_), Some("error")) => self.post.send(session, stanza).await,
+            (Some(to), Some(word)) if Change::of(word).is_some() => {
+                let Some(change) = Change::of(word) else { return };
+                if let Err(error) = self.change(session, to.into_bare(), change, stanza.clone()).await {
+                    self.router.bounce(&stanza, disk_error(&error));
+                }
+            }
+            (None, Some("error" | "probe")) => {}
+            _ => self.router.bounce(&stanza, StanzaCondition::BadRequest.into()),
+        }
+    }
+
+    /// RFC 6121 §4.2 and §4.4: initial presence and updates.
+    async fn available(&self, session: &Arc<Session>, stanza: Stanza) {
+        let priority = match stanza.text("priority").map(|text| text.trim().parse::<i8>()) {
+            None => 0,
+            Some(Ok(priority)) => priority,
+            Some(Err(_)) => {
+                let error = StanzaError::new(
+                    StanzaCondition::BadRequest,
+                    "A priority is a whole number from -128 to 127.",
+                );
+                return self.router.bounce(&stanza, error);
+            }
+        };
+        let took_messages = session.takes_messages();
+        let stanza = Arc::new(stanza);
+        let initial = session.set_available(stanza.clone(), priority).is_none();
+        self.broadcast(session, &stanza);
+        if initial {
+            self.welcome(session);
+        }
+        if !took_messages && priority >= 0 {
+            self.spool.flush(session).await;
+        }
+    }
+
+    /// What a resource that has just become available needs to know.
+    fn welcome(&self, session: &Arc<Session>) {
+        let user = &session.user;
+        let me: Jid = session.jid.clone().into();
+        let mut parcels = Vec::new();
+        user.each_session(|other| {
+            if !Arc::ptr_eq(other, session) {
+                parcels.extend(current(other, &me));
+            }
+        });
+        let (subscribed, requests) = user.roster(|roster| {
+            let subscribed: Vec<BareJid> =
+                roster.contacts().filter(|(_, c)| c.state.to).map(|(jid, _)| jid.clone()).collect();
+            let requests: Vec<String> = roster
+                .contacts()
+                .filter(|(_, c)| c.state.pending)
+                .filter_map(|(_, c)| c.request.clone())
+                .collect();
+            (subscribed, requests)
+        });
+        for contact in subscribed {
+            if let Some(contact) = self.people.loaded(&contact) {
+                parcels.extend(self.visible(&contact, &user.jid, &me));
+            }
+        }
+        for request in requests {
+            if let Ok(request) = Stanza::parse(request.as_bytes()) {
+                parcels.push(presence_parcel(&request, &user.jid.clone().into(), "".into()));
+            }
+        }
+        session.outbox.push_all(parcels);
+    }
+
+    /// The present presence of `contact`'s resources, as far as `watcher` may see it.
+    fn visible(&self, contact: &User, watcher: &BareJid, to: &Jid) -> Vec<Parcel> {
+        let allowed = contact.roster(|roster| roster.state(watcher).from);
+        let watcher: Jid = watcher.clone().into();
+        if !allowed || contact.blocks(&watcher) {
+            return Vec::new();
+        }
+        let mut parcels = Vec::new();
+        contact.each_session(|session| parcels.extend(current(session, to)));
+        parcels
+    }
+
+    /// Sends a resource's presence to whoever may see it: subscribers and the account's own resources.
+    fn broadcast(&self, session: &Session, stanza: &Stanza) {
+        let user = &session.user;
+        user.each_session(|other| {
+            if other.priority().is_some() {
+                other.outbox.push(presence_parcel(
+                    stanza,
+                    &user.jid.clone().into(),
+                    session.jid.as_str().into(),
+                ));
+            }
+        });
+        let subscribers: Vec<BareJid> = user.roster(|roster| {
+            roster.contacts().filter(|(_, c)| c.state.from).map(|(jid, _)| jid.clone()).collect()
+        });
+        for subscriber in subscribers {
+            self.show(session, stanza, &subscriber);
+        }
+    }
+
+    /// Shows one presence stanza to one subscriber's available resources.
+    fn show(&self, session: &Session, stanza: &Stanza, subscriber: &BareJid) {
+        let Some(contact) = self.people.loaded(subscriber) else { return };
+        let (me, them): (Jid, Jid) = (session.jid.clone().into(), subscriber.clone().into());
+        if session.user.blocks(&them) || contact.blocks(&me) {
+            return;
+        }
+        contact.each_session(|other| {
+            if other.priority().is_some() {
+                other.outbox.push(presence_parcel(stanza, &them, me.as_str().into()));
+            }
+        });
+    }
+
+    /// RFC 6121 §4.5: a resource goes. `stanza` is `None` when its stream was lost.
+    pub async fn unavailable(&self, session: &Arc<Session>, stanza: Option<Stanza>) {
+        let Some(directed) = session.set_unavailable() else { return };
+        let stanza = stanza.unwrap_or_else(|| unavailable_from(session.jid.clone().into()));
+        self.broadcast(session, &stanza);
+        session.outbox.push(presence_parcel(&stanza, &session.user.jid.clone().into(), "".into()));
+        for to in directed {
+            let mut copy = stanza.clone();
+            copy.to = Some(to);
+            self.post.send(session, copy).await;
+        }
+        let seen = LastSeen { at: crate::clock::seconds(), status: stanza.text("status") };
+        let stored = match Write::put("", session.user.jid.as_str(), &seen, Expect::Any) {
+            Ok(write) => self.vault.apply(vec![write]).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = stored {
+            tracing::warn!(%error, "the time of a sign-out could not be stored");
+        }
+    }
+
+    /// RFC 6121 §4.6: presence for one address.
+    async fn directed(&self, session: &Arc<Session>, to: Jid, stanza: Stanza, available: bool) {
+        let sees_anyway = session.user.roster(|roster| roster.state(&to.to_bare()).from);
+        if !sees_anyway || !available {
+            session.set_directed(&to, available);
+        }
+        self.post.send(session, stanza).await;
+    }
+
+    /// RFC 6121 §4.3. Only who may see gets an answer.
+    async fn probe(&self, session: &Arc<Session>, to: &Jid) {
+        if let Some(contact) = self.people.loaded(&to.to_bare()) {
+            let parcels = self.visible(&contact, &session.user.jid, &session.jid.clone().into());
+            session.outbox.push_all(parcels);
+        }
+    }
+
+    /// A client asks for, grants, ends or refuses a subscription (RFC 6121 §3).
+    async fn change(
+        &self,
+        session: &Arc<Session>,
+        contact: BareJid,
+        change: Change,
+        mut stanza: Stanza,
+    ) -> Result<(), VaultError> {
+        let user = &session.user;
+        let to: Jid = contact.clone().into();
+        if user.blocks(&to) && change == Change::Subscribe {
+            self.router.bounce(&stanza, policy::Reason::SenderBlocks.error());
+            return Ok(());
+        }
+        stanza.from = Some(user.jid.clone().into());
+        stanza.to = Some(to);
+        let sent = self.step(user, &contact, |state| {
+            let sent = subscription::send(state, change);
+            (sent, sent.state)
+        });
+        let sent = sent.await?;
+        if sent.route {
+            self.arrive(&contact, &user.jid, change, stanza).await?;
+        }
+        if sent.show {
+            self.show_all(user, &contact);
+        }
+        if sent.hide {
+            self.hide_all(user, &contact);
+        }
+        Ok(())
+    }
+
+    /// A subscription stanza reaches a contact of this server; its answers go back the same way.
+    async fn arrive(
+        &self,
+        to: &BareJid,
+        from: &BareJid,
+        change: Change,
+        stanza: Stanza,
+    ) -> Result<(), VaultError> {
+        if !self.router.serves(to.domain().as_str()) {
+            self.router.bounce(&stanza, StanzaCondition::RemoteServerNotFound.into());
+            return Ok(());
+        }
+        let Some(user) = self.people.load(to).await? else {
+            if change == Change::Subscribe {
+                let reply = plain(Change::Unsubscribed, to, from);
+                return Box::pin(self.arrive(from, to, Change::Unsubscribed, reply)).await;
+            }
+            return Ok(());
+        };
+        if user.blocks(&from.clone().into()) {
+            return Ok(());
+        }
+        let mut request = Vec::new();
+        stanza.write(&mut request, Some(stanza::ns::CLIENT));
+        let request = String::from_utf8(request).ok();
+        let received = self
+            .step_with(&user, from, |contact| {
+                let received = subscription::receive(contact.state, change);
+                contact.state = received.state;
+                contact.request =
+                    received.state.pending.then(|| contact.request.clone().or(request.clone())).flatten();
+                received
+            })
+            .await?;
+        if received.deliver {
+            user.each_session(|session| {
+                if session.priority().is_some() {
+                    session.outbox.push(presence_parcel(&stanza, &to.clone().into(), "".into()));
+                }
+            });
+        }
+        if let Some(reply) = received.reply {
+            Box::pin(self.arrive(from, to, reply, plain(reply, to, from))).await?;
+        }
+        if received.show {
+            self.show_all(&user, from);
+        }
+        if received.hide {
+            self.hide_all(&user, from);
+        }
+        Ok(())
+    }
+
+    async fn step<T: Copy>(
+        &self,
+        user: &User,
+        contact: &BareJid,
+        change: impl Fn(subscription::State) -> (T, subscription::State),
+    ) -> Result<T, VaultError> {
+        self.step_with(user, contact, |contact| {
+            let (result, state) = change(contact.state);
+            contact.state = state;
+            if !state.pending {
+                contact.request = None;
+            }
+            // Whatever an account says to a contact puts the contact into its roster.
+            contact.listed |= state.to || state.from || state.asked || state.approved;
+            result
+        })
+        .await
+    }
+
+    /// Changes a contact and pushes it where the roster shows a difference.
+    async fn step_with<T>(
+        &self,
+        user: &User,
+        contact: &BareJid,
+        change: impl Fn(&mut crate::roster::Contact) -> T,
+    ) -> Result<T, VaultError> {
+        let was = user.roster(|roster| roster.contact(contact).map(|found| found.value.item(contact)));
+        let (result, changed) = self
+            .people
+            .change_contact(user, contact, |contact| {
+                let result = change(contact);
+                contact.listed |= contact.state.to || contact.state.from;
+                result
+            })
+            .await?;
+        let now = user.roster(|roster| {
+            roster.contact(contact).map(|found| (found.value.listed, found.value.item(contact)))
+        });
+        if changed && now.is_some_and(|(listed, now)| listed && was.as_ref() != Some(&now)) {
+            user.push_contact(contact);
+        }
+        Ok(result)
+    }
+
+    /// The contact begins to see every available resource.
+    fn show_all(&self, user: &User, contact: &BareJid) {
+        for session in user.sessions() {
+            if let Some(presence) = session.presence() {
+                self.show(&session, &presence, contact);
+            }
+        }
+    }
+
+    /// The contact ceases to see every available resource.
+    fn hide_all(&self, user: &User, contact: &BareJid) {
+        for session in user.sessions() {
+            if session.priority().is_some() {
+                self.show(&session, &unavailable_from(session.jid.clone().into()), contact);
+            }
+        }
+    }
+
+    /// A contact leaves the roster: both subscriptions end (RFC 6121 §2.5.2).
+    pub async fn part(
+        &self,
+        user: &Arc<User>,
+        contact: &BareJid,
+        before: subscription::State,
+    ) -> Result<(), VaultError> {
+        if before.from || before.pending {
+            self.arrive(
+                contact,
+                &user.jid,
+                Change::Unsubscribed,
+                plain(Change::Unsubscribed, &user.jid, contact),
+            )
+            .await?;
+        }
+        if before.to || before.asked {
+            self.arrive(
+                contact,
+                &user.jid,
+                Change::Unsubscribe,
+                plain(Change::Unsubscribe, &user.jid, contact),
+            )
+            .await?;
+        }
+        if before.from {
+            self.hide_all(user, contact);
+        }
+        Ok(())
+    }
+
+    /// An account blocks or unblocks an address (XEP-0191 §3.3): who may no longer see it sees it go, and back.
+    pub fn block(&self, user: &Arc<User>, other: &Jid, blocked: bool) {
+        let contacts: Vec<BareJid> = user.roster(|roster| {
+            let matches = |jid: &BareJid| {
+                other.node().is_none() && jid.domain() == other.domain() || *jid == other.to_bare()
+            };
+            roster
+                .contacts()
+                .filter(|(jid, c)| c.state.from && matches(jid))
+                .map(|(jid, _)| jid.clone())
+                .collect()
+        });
+        for contact in contacts {
+            if blocked {
+                self.hide_all(user, &contact);
+            } else {
+                self.show_all(user, &contact);
+            }
+        }
+    }
+}
+
+fn current(session: &Session, to: &Jid) -> Option<Parcel> {
+    let presence = session.presence()?;
+    Some(presence_parcel(&presence, to, session.jid.as_str().into()))
+}
+
+fn unavailable_from(from: Jid) -> Stanza {
+    Stanza { type_: Some("unavailable".into()), from: Some(from), ..Stanza::new(Kind::Presence) }
+}
+
+fn plain(change: Change, from: &BareJid, to: &BareJid) -> Stanza {
+    Stanza {
+        type_: Some(change.name().into()),
+        from: Some(from.clone().into()),
+        to: Some(to.clone().into()),
+        ..Stanza::new(Kind::Presence)
+    }
+}

@@ -1,0 +1,291 @@
+//! The one place that knows where an address lives, and the only one that delivers.
+//!
+//! Everything that is delivered has passed the archive: [`Router::deliver`] takes a [`Passage`], and a message with
+//! content becomes one only by [`archive::Archived`]. Delivering never waits: it puts parcels into outboxes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use archive::{Archived, Sequence};
+use stanza::{BareJid, FullJid, Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError};
+use tokio::sync::mpsc;
+use vault::VaultError;
+
+use crate::carbons;
+use crate::outbox::{Class, Parcel};
+use crate::people::{People, User};
+use crate::post::{Judged, Letter, Trail};
+use crate::session::Session;
+
+/// Where a stanza goes.
+#[derive(Clone)]
+pub enum Target {
+    /// An account of this server.
+    User(Arc<User>),
+    /// A local part that no account has.
+    Nobody,
+    /// A domain of this server itself.
+    Host,
+    /// A domain that is not ours.
+    Outside,
+}
+
+/// What has passed, or need not pass, the archive.
+pub enum Passage {
+    /// Durable.
+    Archived(Archived<Judged>),
+    /// Without content: see [`crate::post::has_content`].
+    Exempt(Judged),
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Router(Arc<Inner>);
+
+struct Inner {
+    domains: HashSet<String>,
+    people: People,
+    /// Accounts whose spool should be looked at again.
+    spool: mpsc::UnboundedSender<Spool>,
+    trail: Trail,
+}
+
+/// Work on the offline spool (XEP-0160), done outside the router because it waits for the disk.
+pub enum Spool {
+    /// A message was spooled although a resource has become available meanwhile.
+    Flush(Arc<User>),
+    /// These were not delivered after all.
+    Keep(BareJid, Vec<Sequence>),
+    /// Everything before this is done when the other end hears.
+    Done(tokio::sync::oneshot::Sender<()>),
+}
+
+impl Router {
+    /// `trail` makes the opaque ids of archived events (XEP-0359).
+    pub fn new(
+        domains: impl IntoIterator<Item = String>,
+        people: People,
+        trail: Trail,
+        spool: mpsc::UnboundedSender<Spool>,
+    ) -> Self {
+        Self(Arc::new(Inner { domains: domains.into_iter().collect(), people, spool, trail }))
+    }
+
+    /// Whether a domain is served here.
+    pub fn serves(&self, domain: &str) -> bool {
+        self.0.domains.contains(domain)
+    }
+
+    /// Finds where an address lives; may read the vault.
+    pub async fn resolve(&self, to: &Jid) -> Result<Target, VaultError> {
+        if !self.serves(to.domain().as_str()) {
+            return Ok(Target::Outside);
+        }
+        if to.node().is_none() {
+            return Ok(Target::Host);
+        }
+        Ok(self.0.people.load(&to.to_bare()).await?.map_or(Target::Nobody, Target::User))
+    }
+
+    /// Delivers.
+    pub fn deliver(&self, passage: Passage) {
+        match passage {
+            Passage::Archived(archived) => {
+                let (judged, receipt) = archived.into_parts();
+                let letter = judged.into_letter();
+                self.letter(&letter, Some(receipt.sequence));
+                letter.settle();
+            }
+            Passage::Exempt(judged) => {
+                let letter = judged.into_letter();
+                self.letter(&letter, None);
+                letter.settle();
+            }
+        }
+    }
+
+    fn letter(&self, letter: &Letter, sequence: Option<Sequence>) {
+        match (&letter.target, letter.stanza.kind) {
+            (Target::User(user), Kind::Message) => self.message(letter, user, sequence),
+            (Target::User(user), Kind::Presence) => self.presence(letter, user),
+            (Target::User(user), Kind::Iq) => self.iq(letter, user),
+            (Target::Host, _) => {}
+            (Target::Nobody, _) => self.bounce(&letter.stanza, unavailable()),
+            (Target::Outside, _) => {
+                self.bounce(&letter.stanza, StanzaCondition::RemoteServerNotFound.into());
+            }
+        }
+    }
+
+    /// RFC 6121 §8.5, after the archive: who gets it now.
+    fn message(&self, letter: &Letter, user: &Arc<User>, sequence: Option<Sequence>) {
+        let stanza = &letter.stanza;
+        let mut served: Vec<Arc<Session>> = Vec::new();
+        let exact = letter.to.resource().and_then(|resource| user.session(resource.as_str()));
+        match exact {
+            Some(session) => served.push(session),
+            None if is_for_bare(stanza, &letter.to) => user.each_session(|session| {
+                if session.takes_messages() {
+                    served.push(session.clone());
+                }
+            }),
+            None => {}
+        }
+        let id = sequence.map(|sequence| self.stanza_id(sequence));
+        if letter.spooled {
+            if !served.is_empty() {
+                let _ = self.0.spool.send(Spool::Flush(user.clone()));
+            }
+            served.clear();
+        } else if served.is_empty() {
+            match sequence {
+                // Everybody left between the verdict and now.
+                Some(sequence) if is_kept(stanza) => self.keep(&user.jid, vec![sequence]),
+                _ => {}
+            }
+        }
+        for session in &served {
+            session.outbox.push(message_parcel(stanza, &session.jid, id.as_ref()));
+        }
+        carbons::copy(stanza, letter, user, &served, id.as_ref());
+    }
+
+    fn presence(&self, letter: &Letter, user: &User) {
+        let stanza = &letter.stanza;
+        let source: Box<str> = stanza.from.as_ref().map(Jid::as_str).unwrap_or_default().into();
+        match letter.to.try_as_full() {
+            Ok(full) => {
+                if let Some(session) = user.session(full.resource().as_str()) {
+                    session.outbox.push(presence_parcel(stanza, &full.clone().into(), source));
+                }
+            }
+            Err(_) => user.each_session(|session| {
+                if session.priority().is_some() {
+                    session.outbox.push(presence_parcel(stanza, &letter.to, source.clone()));
+                }
+            }),
+        }
+    }
+
+    /// An IQ to a full address (RFC 6121 §8.5.3.1); those to bare addresses are answered at the desk.
+    fn iq(&self, letter: &Letter, user: &User) {
+        match letter.to.resource().and_then(|resource| user.session(resource.as_str())) {
+            Some(session) => {
+                session.outbox.push(Parcel::stanza(outgoing(&letter.stanza, &letter.to)));
+            }
+            None => self.bounce(&letter.stanza, unavailable()),
+        }
+    }
+
+    /// Sends an error back to where a stanza came from. Errors and results get none.
+    pub fn bounce(&self, stanza: &Stanza, error: StanzaError) {
+        if let Some(reply) = error.reply_to(stanza) {
+            self.reply(&reply);
+        }
+    }
+
+    /// Delivers an answer that the server makes to one local session.
+    pub fn reply(&self, reply: &Stanza) {
+        let Some(Ok(to)) = reply.to.as_ref().map(Jid::try_as_full) else { return };
+        if let Some(session) = self.session(to) {
+            session.outbox.push(Parcel::stanza(outgoing(reply, &to.clone().into())));
+        }
+    }
+
+    /// A local session by its address.
+    pub fn session(&self, jid: &FullJid) -> Option<Arc<Session>> {
+        self.0.people.loaded(&jid.to_bare())?.session(jid.resource().as_str())
+    }
+
+    /// Puts archived messages into an account's spool.
+    pub fn keep(&self, jid: &BareJid, sequences: Vec<Sequence>) {
+        if !sequences.is_empty() {
+            let _ = self.0.spool.send(Spool::Keep(jid.clone(), sequences));
+        }
+    }
+
+    /// The opaque id of an archived event.
+    pub fn stanza_id(&self, sequence: Sequence) -> StanzaId {
+        StanzaId { sequence, id: self.0.trail.id(sequence) }
+    }
+}
+
+/// An archived message's id, as clients see it (XEP-0359).
+pub struct StanzaId {
+    /// The place in the archive.
+    pub sequence: Sequence,
+    /// Opaque.
+    pub id: archive::StanzaId,
+}
+
+impl StanzaId {
+    /// Writes `<stanza-id/>`.
+    pub fn write(&self, by: &str, out: &mut Vec<u8>) {
+        write_stanza_id(self.id.as_str(), by, out);
+    }
+}
+
+/// Writes `<stanza-id/>` (XEP-0359).
+pub fn write_stanza_id(id: &str, by: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<stanza-id xmlns='urn:xmpp:sid:0' by='");
+    stanza::escape_attribute(by, out);
+    out.extend_from_slice(b"' id='");
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(b"'/>");
+}
+
+/// A message's type; what is missing or unknown is `normal` (RFC 6121 §5.2.2).
+pub fn message_type(stanza: &Stanza) -> &str {
+    match stanza.type_.as_deref() {
+        Some(known @ ("chat" | "error" | "groupchat" | "headline")) => known,
+        _ => "normal",
+    }
+}
+
+/// Whether a message to this address may be taken by any resource: the bare address, or `chat` to a resource that is
+/// not there (RFC 6121 §8.5.3.2.1).
+pub fn is_for_bare(stanza: &Stanza, to: &Jid) -> bool {
+    let type_ = message_type(stanza);
+    match to.is_bare() {
+        true => matches!(type_, "chat" | "normal" | "headline"),
+        false => type_ == "chat",
+    }
+}
+
+/// Whether a message waits for its recipient (XEP-0160 §3).
+pub fn is_kept(stanza: &Stanza) -> bool {
+    matches!(message_type(stanza), "chat" | "normal")
+}
+
+/// The bytes of a stanza for one address.
+pub fn outgoing(stanza: &Stanza, to: &Jid) -> Outgoing {
+    let mut head = Vec::with_capacity(192);
+    Head { to: Some(to.as_str()), ..stanza.head() }.write(&mut head, None);
+    Outgoing { head: head.into(), tail: stanza.tail().clone() }
+}
+
+fn message_parcel(stanza: &Stanza, to: &FullJid, id: Option<&StanzaId>) -> Parcel {
+    let mut head = Vec::with_capacity(256);
+    // The address that the sender wrote, bare or full, is what a client expects to find.
+    stanza.head().write(&mut head, None);
+    if let Some(id) = id {
+        let bare = to.to_bare();
+        id.write(bare.as_str(), &mut head);
+    }
+    let class = if id.is_some() { Class::Urgent } else { Class::CanWait };
+    let out = Outgoing { head: head.into(), tail: stanza.tail().clone() };
+    Parcel { out, class, sequence: id.map(|id| id.sequence) }
+}
+
+/// A presence stanza for one address.
+pub fn presence_parcel(stanza: &Stanza, to: &Jid, source: Box<str>) -> Parcel {
+    let class = match stanza.type_.as_deref() {
+        None | Some("unavailable") => Class::Latest(source),
+        _ => Class::Urgent,
+    };
+    Parcel { out: outgoing(stanza, to), class, sequence: None }
+}
+
+fn unavailable() -> StanzaError {
+    StanzaCondition::ServiceUnavailable.into()
+}

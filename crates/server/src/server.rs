@@ -1,0 +1,320 @@
+//! Putting the house together, and taking it apart in good order.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use archive::{Archive, ArchiveError};
+use stanza::StreamCondition;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use vault::Vault;
+
+use crate::config::{Config, EncryptedMessages};
+use crate::connection::Clerk;
+use crate::history::{History, Spooled};
+use crate::http::{self, Door, Health, Web};
+use crate::iq::{Desk, Handler, disco, ping, register, roster};
+use crate::listen::{self, Hall};
+use crate::metrics::Exporter;
+use crate::outbox::{Bounds, Closed};
+use crate::people::People;
+use crate::post::{Post, Trail, settle};
+use crate::presence::Presence;
+use crate::router::{Router, Spool};
+use crate::sessions::Sessions;
+use crate::stream::Gate;
+use crate::tls::Tls;
+use crate::users::{SignIn, SignInLimit, Users};
+
+/// A running server.
+pub struct Server {
+    addresses: Addresses,
+    tls: Tls,
+    users: Users,
+    people: People,
+    trail: Trail,
+    sign_in: SignIn,
+    sessions: Sessions,
+    web: Arc<Web>,
+    stop: watch::Sender<bool>,
+    spool: mpsc::UnboundedSender<Spool>,
+    alive: mpsc::Receiver<()>,
+}
+
+/// Where the server listens, as bound: port 0 in the configuration is a real port here.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// Clients, STARTTLS.
+    pub xmpp: Vec<SocketAddr>,
+    /// Clients, TLS.
+    pub xmpp_tls: Vec<SocketAddr>,
+    /// The web, plain.
+    pub http: Vec<SocketAddr>,
+    /// The web, TLS.
+    pub https: Vec<SocketAddr>,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("cannot listen on {address} ({key}): {error}")]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The archive cannot be opened.
+    #[error("cannot open the archive: {0}")]
+    Archive(#[from] ArchiveError),
+}
+
+/// How long sessions may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(8);
+/// How often idle accounts are forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
+
+impl Server {
+    /// Opens the archive, binds every listener and begins to serve.
+    ///
+    /// # Errors
+    /// When an address cannot be had or the archive cannot be read; nothing is left running then.
+    pub async fn start(
+        config: &Config,
+        vault: Vault,
+        tls: Tls,
+        exporter: Exporter,
+    ) -> Result<Self, StartError> {
+        let limits = &config.limits;
+        let users = Users::new(vault.clone(), Default::default());
+        let people = People::new(users.clone(), vault.clone());
+        let (spool, spooling) = mpsc::unbounded_channel();
+        let (alive_guard, alive) = mpsc::channel(1);
+        let (stop, stopping) = watch::channel(false);
+
+        // The archive delivers through the router, and the router names events by the archive.
+        let delivery: Arc<OnceLock<Router>> = Arc::default();
+        let sink = delivery.clone();
+        let trail: Trail = Archive::start(vault.clone(), Default::default(), move |outcome| {
+            if let Some(router) = sink.get() {
+                settle(router, outcome);
+            }
+        })
+        .await?;
+        let domains = config.domains.iter().map(|domain| domain.as_str().to_owned());
+        let router = Router::new(domains, people.clone(), trail.clone(), spool.clone());
+        let router = delivery.get_or_init(|| router).clone();
+
+        let rules = policy::Rules {
+            encrypted: match config.policy.encrypted_messages {
+                EncryptedMessages::Refuse => policy::Encrypted::Refuse,
+                EncryptedMessages::Allow => policy::Encrypted::Allow,
+            },
+        };
+        let post = Post::new(router.clone(), trail.clone(), rules);
+        let spooled = Spooled::new(trail.clone(), config.domain().as_str());
+        let presence =
+            Presence::new(router.clone(), people.clone(), post.clone(), vault.clone(), spooled.clone());
+        let bounds = Bounds { parcels: limits.outbox_stanzas.get(), bytes: limits.outbox_bytes.get() };
+        let sessions = Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive_guard);
+
+        let mut handlers: Vec<Arc<dyn Handler>> = vec![
+            Arc::new(ping::Ping),
+            Arc::new(roster::RosterDesk { people: people.clone(), presence: presence.clone() }),
+            Arc::new(register::RegisterDesk {
+                users: users.clone(),
+                people: people.clone(),
+                sessions: sessions.clone(),
+                open: config.registration.open,
+            }),
+            Arc::new(History { trail: trail.clone() }),
+        ];
+        let contact = config.contact.fields().map(|(var, uris)| (var, uris.to_vec())).collect();
+        handlers.push(Arc::new(disco::Disco::new(&handlers, contact)));
+
+        let clerk = Clerk {
+            post: post.clone(),
+            presence,
+            desk: Desk::new(router.clone(), post, handlers),
+            router: router.clone(),
+            sessions: sessions.clone(),
+            stanzas_per_second: limits.stanzas_per_second.map_or(0, |rate| rate.get()),
+        };
+        let sign_in = SignIn::new(users.clone(), Arc::new(SignInLimit::new(limits.logins_per_minute)));
+        let registration = config.registration.open.then(|| register::Registration {
+            users: users.clone(),
+            limit: Arc::new(SignInLimit::new(limits.registrations_per_minute)),
+        });
+        let gate = Gate {
+            domains: config.domains.clone().into(),
+            tls: tls.clone(),
+            sign_in: sign_in.clone(),
+            people: people.clone(),
+            clerk,
+            registration,
+            limits: stanza::Limits { stanza_bytes: limits.stanza_bytes, ..stanza::Limits::default() },
+            preauth: limits.preauth,
+            trail: trail.clone(),
+        };
+        let permits = limits.connections.map(|most| Arc::new(Semaphore::new(most.get())));
+        let hall = Hall {
+            gate: Arc::new(gate),
+            insecure: config.development.insecure_login,
+            preauth_bytes: limits.preauth_bytes,
+            permits: permits.clone(),
+        };
+
+        let web_hall = hall.clone();
+        let health_stop = stopping.clone();
+        let health = Arc::new(move || if *health_stop.borrow() { Health::Stopping } else { Health::Ok });
+        let web = Web::new(
+            config,
+            exporter,
+            health,
+            Arc::new(move |socket, peer| Box::pin(listen::websocket(socket, peer, web_hall.clone()))),
+        );
+        let addresses = Self::listen(config, &hall, &web, &tls, permits, &stopping).await?;
+
+        tokio::spawn(spool_worker(spooled, spooling));
+        tokio::spawn(sweep(people.clone(), stopping));
+        Ok(Self { addresses, tls, users, people, trail, sign_in, sessions, web, stop, spool, alive })
+    }
+
+    async fn listen(
+        config: &Config,
+        hall: &Hall,
+        web: &Arc<Web>,
+        tls: &Tls,
+        permits: Option<Arc<Semaphore>>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Addresses, StartError> {
+        let mut addresses = Addresses::default();
+        // Bind all before serving any: a server that starts, starts whole.
+        let xmpp = bind("listen.xmpp", &config.listen.xmpp, &mut addresses.xmpp).await?;
+        let xmpp_tls = bind("listen.xmpp_tls", &config.listen.xmpp_tls, &mut addresses.xmpp_tls).await?;
+        let http = bind("listen.http", &config.listen.http, &mut addresses.http).await?;
+        let https = bind("listen.https", &config.listen.https, &mut addresses.https).await?;
+        for (listeners, direct_tls) in [(xmpp, false), (xmpp_tls, true)] {
+            for listener in listeners {
+                tokio::spawn(listen::accept(listener, direct_tls, hall.clone(), stopping.clone()));
+            }
+        }
+        let routes = http::router(web.clone());
+        for (listeners, tls) in [(http, None), (https, Some(tls.clone()))] {
+            for listener in listeners {
+                let door = Door { listener, tls: tls.clone(), permits: permits.clone() };
+                tokio::spawn(http::serve(door, routes.clone(), stopping.clone()));
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The accounts; there must be no other [`Users`] on this vault.
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
+    /// The archive.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// The certificate, to be replaced on a reload.
+    pub fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// Takes over what of a changed configuration can change while running.
+    pub fn reconfigure(&self, config: &Config) {
+        self.web.reconfigure(config);
+        self.sign_in.limit().set_per_minute(config.limits.logins_per_minute);
+    }
+
+    /// Ends every session of an account, as when it is disabled or removed, and forgets what is in memory of it.
+    pub async fn sign_out(&self, jid: &stanza::BareJid) -> usize {
+        let sessions = self.people.remove(jid);
+        for session in &sessions {
+            self.sessions.end(session, Closed::Error(StreamCondition::NotAuthorized)).await;
+        }
+        sessions.len()
+    }
+
+    /// Stops: no new connections, `system-shutdown` to every stream, what is undelivered to the spool, a last commit
+    /// and checkpoint.
+    pub async fn shutdown(self) {
+        let Self { people, trail, sessions, stop, spool, mut alive, .. } = self;
+        let _ = stop.send(true);
+        for user in people.everyone() {
+            for session in user.sessions() {
+                sessions.end(&session, Closed::Error(StreamCondition::SystemShutdown)).await;
+            }
+        }
+        drop(sessions);
+        // Connections that are still signing in hold a guard too; they are cut off at the deadline.
+        let _ = tokio::time::timeout(DRAIN, alive.recv()).await;
+        let (done, finished) = oneshot::channel();
+        if spool.send(Spool::Done(done)).is_ok() {
+            let _ = finished.await;
+        }
+        trail.shutdown().await;
+    }
+}
+
+async fn bind(
+    key: &'static str,
+    wanted: &[SocketAddr],
+    bound: &mut Vec<SocketAddr>,
+) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in wanted {
+        let fail = |error| StartError::Listen { key, address: *address, error };
+        let listener = TcpListener::bind(address).await.map_err(fail)?;
+        bound.push(listener.local_addr().map_err(fail)?);
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Work on the offline spool that the router must not wait for.
+async fn spool_worker(spooled: Spooled, mut work: mpsc::UnboundedReceiver<Spool>) {
+    while let Some(work) = work.recv().await {
+        let user = match work {
+            Spool::Flush(user) => user,
+            Spool::Keep(user, sequences) => {
+                spooled.put(&user, sequences).await;
+                continue;
+            }
+            Spool::Done(done) => {
+                let _ = done.send(());
+                continue;
+            }
+        };
+        let sessions = user.sessions();
+        let best = sessions
+            .iter()
+            .filter(|session| session.takes_messages())
+            .max_by_key(|session| session.priority());
+        if let Some(session) = best {
+            spooled.flush(session).await;
+        }
+    }
+}
+
+async fn sweep(people: People, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => people.sweep(),
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! One signed-in resource of an account: what the rest of the server knows of a client.
+//!
+//! A session may outlive its connection (XEP-0198 resumption); the connection is in [`crate::connection`].
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI16, AtomicU8, AtomicU32, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use stanza::{FullJid, Jid, Outgoing, Stanza};
+use tokio::sync::Notify;
+
+use crate::outbox::{Bounds, Lease, Outbox, Parcel};
+use crate::people::User;
+
+/// See the module.
+pub struct Session {
+    /// The address that everything from this client is stamped with.
+    pub jid: FullJid,
+    /// The account.
+    pub user: Arc<User>,
+    /// What waits for the client.
+    pub outbox: Outbox,
+    /// Stanzas that were submitted to the archive and are not settled yet.
+    pub pending: Pending,
+    /// Stanzas received since stream management was enabled, modulo 2^32.
+    received: AtomicU32,
+    priority: AtomicI16,
+    marks: AtomicU8,
+    presence: Mutex<Option<Arc<Stanza>>>,
+    directed: Mutex<HashSet<Jid>>,
+    resumption: Mutex<Option<Resumption>>,
+    /// The count at which the client asked (`<r/>`) and has no answer yet.
+    asked: Mutex<Option<u32>>,
+}
+
+/// How the session can be found again after its connection is lost.
+#[derive(Clone)]
+pub struct Resumption {
+    /// The `id` of `<enabled/>`: not guessable.
+    pub id: Box<str>,
+}
+
+/// What a client has asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Mark {
+    /// It has fetched the roster and gets pushes (RFC 6121 §2.2).
+    Interested = 1,
+    /// It gets carbons (XEP-0280).
+    Carbons = 2,
+    /// It has fetched the block list and gets pushes (XEP-0191 §3.2).
+    BlockList = 4,
+    /// Its stream counts stanzas (XEP-0198).
+    Managed = 8,
+}
+
+/// Priority of a resource that has sent no available presence.
+const UNAVAILABLE: i16 = i16::MIN;
+
+impl Session {
+    /// A session of a resource that has just been bound.
+    pub fn new(jid: FullJid, user: Arc<User>, bounds: Bounds) -> (Arc<Self>, Lease) {
+        let (outbox, lease) = Outbox::new(bounds);
+        let session = Self {
+            jid,
+            user,
+            outbox,
+            pending: Pending::default(),
+            received: AtomicU32::new(0),
+            priority: AtomicI16::new(UNAVAILABLE),
+            marks: AtomicU8::new(0),
+            presence: Mutex::new(None),
+            directed: Mutex::default(),
+            resumption: Mutex::default(),
+            asked: Mutex::default(),
+        };
+        (Arc::new(session), lease)
+    }
+
+    /// The priority of its available presence; `None` while unavailable.
+    pub fn priority(&self) -> Option<i8> {
+        match self.priority.load(Ordering::Acquire) {
+            UNAVAILABLE => None,
+            priority => Some(priority as i8),
+        }
+    }
+
+    /// Whether messages to the bare address come here (RFC 6121 §8.5.2.1).
+    pub fn takes_messages(&self) -> bool {
+        self.priority().is_some_and(|priority| priority >= 0)
+    }
+
+    /// Its latest available presence.
+    pub fn presence(&self) -> Option<Arc<Stanza>> {
+        self.presence.lock().clone()
+    }
+
+    /// Takes in available presence; returns what was there before.
+    pub fn set_available(&self, presence: Arc<Stanza>, priority: i8) -> Option<Arc<Stanza>> {
+        let before = self.presence.lock().replace(presence);
+        self.priority.store(i16::from(priority), Ordering::Release);
+        before
+    }
+
+    /// Becomes unavailable. Returns the addresses that had directed presence, or `None` when it was not available
+    /// and nobody had.
+    pub fn set_unavailable(&self) -> Option<HashSet<Jid>> {
+        self.priority.store(UNAVAILABLE, Ordering::Release);
+        let before = self.presence.lock().take();
+        let directed = std::mem::take(&mut *self.directed.lock());
+        (before.is_some() || !directed.is_empty()).then_some(directed)
+    }
+
+    /// Remembers, or forgets, that an address outside the roster saw this resource. At most 1,000 are remembered.
+    pub fn set_directed(&self, to: &Jid, available: bool) {
+        let mut directed = self.directed.lock();
+        if !available {
+            directed.remove(to);
+        } else if directed.len() < 1_000 {
+            directed.insert(to.clone());
+        }
+    }
+
+    /// Whether a mark is set.
+    pub fn is(&self, mark: Mark) -> bool {
+        self.marks.load(Ordering::Acquire) & mark as u8 != 0
+    }
+
+    /// Sets or clears a mark.
+    pub fn mark(&self, mark: Mark, on: bool) {
+        if on {
+            self.marks.fetch_or(mark as u8, Ordering::AcqRel);
+        } else {
+            self.marks.fetch_and(!(mark as u8), Ordering::AcqRel);
+        }
+    }
+
+    /// Counts a stanza from the client (XEP-0198 §4).
+    pub fn count_received(&self) -> u32 {
+        self.received.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
+    }
+
+    /// Starts counting from zero.
+    pub fn start_counting(&self, resumption: Option<Resumption>) {
+        self.received.store(0, Ordering::Release);
+        *self.resumption.lock() = resumption;
+        self.outbox.manage();
+        self.mark(Mark::Managed, true);
+    }
+
+    /// Stanzas received.
+    pub fn received(&self) -> u32 {
+        self.received.load(Ordering::Acquire)
+    }
+
+    /// Stanzas that the server answers for: received, and durable where they must be (XEP-0198 `h`).
+    pub fn handled(&self) -> u32 {
+        self.received.load(Ordering::Acquire).wrapping_sub(self.pending.count())
+    }
+
+    /// Answers `<r/>` (XEP-0198 §4) as soon as all that came before it is handled.
+    pub fn acknowledge_received(&self) {
+        if self.pending.count() == 0 {
+            self.push_acknowledgement();
+        } else {
+            *self.asked.lock() = Some(self.received());
+            // What was pending may have been settled in between.
+            self.answer_if_handled();
+        }
+    }
+
+    /// One stanza that was on its way through the archive is handled.
+    pub fn settle(&self) {
+        self.pending.settle();
+        self.answer_if_handled();
+    }
+
+    fn answer_if_handled(&self) {
+        if !self.is(Mark::Managed) {
+            return;
+        }
+        let mut asked = self.asked.lock();
+        if asked.is_some_and(|at| self.handled().wrapping_sub(at) < u32::MAX / 2) {
+            *asked = None;
+            drop(asked);
+            self.push_acknowledgement();
+        }
+    }
+
+    fn push_acknowledgement(&self) {
+        if self.is(Mark::Managed) {
+            let a = format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.handled());
+            self.outbox.push(Parcel::nonza(Outgoing { head: a.into(), tail: Bytes::new() }));
+        }
+    }
+
+    /// How to resume it, if it asked for that.
+    pub fn resumption(&self) -> Option<Resumption> {
+        self.resumption.lock().clone()
+    }
+
+    /// It can no longer be resumed.
+    pub fn forget_resumption(&self) -> Option<Resumption> {
+        self.resumption.lock().take()
+    }
+}
+
+/// Counts what is on its way through the archive, so that what follows keeps its place.
+#[derive(Default)]
+pub struct Pending {
+    count: AtomicU32,
+    settled: Notify,
+}
+
+impl Pending {
+    /// How many are on their way.
+    pub fn count(&self) -> u32 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// One more.
+    pub fn add(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One less.
+    pub fn settle(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.settled.notify_waiters();
+        }
+    }
+
+    /// Waits until none is on its way.
+    pub async fn settled(&self) {
+        loop {
+            let notified = self.settled.notified();
+            if self.count() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}

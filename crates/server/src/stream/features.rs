@@ -1,0 +1,105 @@
+//! What a stream offers at each stage (RFC 6120 §4.3.2).
+
+use minidom::Element;
+use xmpp_parsers::ns;
+
+use crate::sasl::Offer;
+use crate::xml::{With, el, text};
+
+/// XEP-0440.
+const CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+/// XEP-0388.
+pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// XEP-0386.
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// XEP-0484.
+pub const FAST: &str = "urn:xmpp:fast:0";
+/// XEP-0198.
+pub const SM: &str = "urn:xmpp:sm:3";
+/// XEP-0352.
+pub const CSI: &str = "urn:xmpp:csi:0";
+/// XEP-0077.
+const REGISTER: &str = "http://jabber.org/features/iq-register";
+
+/// What this stream may offer before sign-in.
+pub struct Before<'a> {
+    /// STARTTLS is possible.
+    pub starttls: bool,
+    /// Sign-in is possible on this channel.
+    pub offer: Option<&'a Offer>,
+    /// Accounts may be made in-band.
+    pub registration: bool,
+}
+
+fn features() -> minidom::ElementBuilder {
+    el("features", ns::STREAM)
+}
+
+/// Before sign-in.
+pub fn before(state: &Before<'_>) -> Element {
+    let mut features = features();
+    if state.starttls {
+        let mut starttls = el("starttls", ns::TLS);
+        if state.offer.is_none() {
+            starttls = starttls.append(el("required", ns::TLS).build());
+        }
+        features = features.append(starttls.build());
+    }
+    if let Some(offer) = state.offer {
+        let names = || offer.mechanisms().iter().map(|mechanism| mechanism.name());
+        let mechanisms =
+            el("mechanisms", ns::SASL).append_all(names().map(|name| text("mechanism", ns::SASL, name)));
+        features = features.append(mechanisms.build());
+        let sasl2 = el("authentication", SASL2)
+            .append_all(names().map(|name| text("mechanism", SASL2, name)))
+            .append(inline(offer));
+        features = features.append(sasl2.build());
+        if !offer.bindings().is_empty() {
+            let bindings = offer.bindings().types();
+            let list =
+                el("sasl-channel-binding", CHANNEL_BINDING)
+                    .append_all(bindings.map(|kind| {
+                        el("channel-binding", CHANNEL_BINDING).with("type", kind.name()).build()
+                    }));
+            features = features.append(list.build());
+        }
+    }
+    if state.registration {
+        features = features.append(el("register", REGISTER).build());
+    }
+    features.build()
+}
+
+/// What can be done in the same step as a SASL2 sign-in.
+fn inline(offer: &Offer) -> Element {
+    let bind = el("bind", BIND2).append(
+        el("inline", BIND2)
+            .append_all(
+                [CSI, "urn:xmpp:carbons:2", SM].map(|var| el("feature", BIND2).with("var", var).build()),
+            )
+            .build(),
+    );
+    let mut inline = el("inline", SASL2).append(el("sm", SM).build()).append(bind.build());
+    if !offer.fast().is_empty() {
+        let names = offer.fast().iter().map(|mechanism| text("mechanism", FAST, mechanism.name()));
+        inline = inline.append(el("fast", FAST).append_all(names).build());
+    }
+    inline.build()
+}
+
+/// After sign-in.
+pub fn after() -> Element {
+    features()
+        .append(el("bind", ns::BIND).append(el("required", ns::BIND).build()).build())
+        // RFC 6121 has no sessions any more; older clients ask whether they may go without.
+        .append(
+            el("session", "urn:ietf:params:xml:ns:xmpp-session")
+                .append(el("optional", "urn:ietf:params:xml:ns:xmpp-session").build())
+                .build(),
+        )
+        .append(el("sm", SM).build())
+        .append(el("csi", CSI).build())
+        .append(el("ver", "urn:xmpp:features:rosterver").build())
+        .append(el("sub", "urn:xmpp:features:pre-approval").build())
+        .build()
+}

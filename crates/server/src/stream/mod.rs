@@ -1,0 +1,192 @@
+//! From a fresh socket to a signed-in, bound session (RFC 6120 §4 to §7).
+//!
+//! [`negotiate`] runs once for each connection, in a future that is boxed and gone when the session begins.
+
+mod bind;
+pub mod channel;
+pub mod features;
+mod resume;
+mod sign_in;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::DomainPart;
+use minidom::Element;
+use stanza::{Item, StreamCondition, StreamError, StreamHeader};
+use xmpp_parsers::ns;
+
+use crate::connection::{Clerk, Connection};
+use crate::people::{People, User};
+use crate::post::Trail;
+use crate::sasl::{Channel as Security, Offer};
+use crate::sessions::new_id;
+use crate::tls::Tls;
+use crate::users::SignIn;
+use crate::xml::el;
+use channel::{Channel, End};
+
+/// What a negotiation needs of the house.
+#[derive(Clone)]
+pub struct Gate {
+    /// The domains served here; the first is the default.
+    pub domains: Arc<[DomainPart]>,
+    /// The certificate.
+    pub tls: Tls,
+    /// Who may come in.
+    pub sign_in: SignIn,
+    /// Who is known.
+    pub people: People,
+    /// What serves the session then.
+    pub clerk: Clerk,
+    /// Whether strangers may make accounts (XEP-0077).
+    pub registration: Option<crate::iq::register::Registration>,
+    /// The limits once signed in.
+    pub limits: stanza::Limits,
+    /// How long a connection may take until a session is bound.
+    pub preauth: Duration,
+    /// The archive.
+    pub trail: Trail,
+}
+
+/// Someone who has proved who they are.
+struct Guest {
+    user: Arc<User>,
+}
+
+/// The state of one negotiation.
+struct Negotiation<'a> {
+    channel: &'a mut Channel,
+    gate: &'a Gate,
+    domain: DomainPart,
+    lang: Option<Box<str>>,
+    offer: Arc<Offer>,
+    guest: Option<Guest>,
+    /// Failed sign-ins on this stream (RFC 6120 §6.4.5 asks for a bound between 2 and 5).
+    failures: u8,
+}
+
+const MAX_FAILURES: u8 = 4;
+
+/// Negotiates until a session is bound or resumed; on any error the stream has been ended.
+pub async fn negotiate(mut channel: Channel, gate: &Gate) -> Option<Connection> {
+    let domain = gate.domains.first()?.clone();
+    let offer = Arc::new(Offer::new(channel.security, channel.bindings.clone()));
+    let mut negotiation =
+        Negotiation { channel: &mut channel, gate, domain, lang: None, offer, guest: None, failures: 0 };
+    let run = tokio::time::timeout(gate.preauth, negotiation.run());
+    let words = "Sign-in took too long.";
+    let late = |_| Err(StreamError::new(StreamCondition::ConnectionTimeout, words).into());
+    match run.await.unwrap_or_else(late) {
+        Ok((session, lease)) => {
+            let lang = negotiation.lang.take();
+            channel.framer.set_limits(gate.limits);
+            Some(Connection { wire: channel.wire, framer: channel.framer, session, lease, lang })
+        }
+        Err(end) => {
+            channel.end(end).await;
+            None
+        }
+    }
+}
+
+type Bound = (Arc<crate::session::Session>, crate::outbox::Lease);
+
+impl Negotiation<'_> {
+    async fn run(&mut self) -> Result<Bound, End> {
+        loop {
+            let bound = match self.channel.item().await? {
+                Item::Open(header) => {
+                    self.open(header).await?;
+                    None
+                }
+                Item::Close => return Err(End::Closed),
+                Item::Nonza(element) => self.nonza(&element).await?,
+                Item::Stanza(stanza) => self.stanza(stanza).await?,
+            };
+            if let Some(bound) = bound {
+                return Ok(bound);
+            }
+        }
+    }
+
+    /// RFC 6120 §4.7 and §4.9.3: checks the client's header and answers with ours.
+    async fn open(&mut self, header: StreamHeader) -> Result<(), End> {
+        let asked =
+            header.to.as_deref().and_then(|to| DomainPart::new(to).ok().map(|part| part.into_owned()));
+        let known = match (&header.to, asked) {
+            (None, _) => None,
+            (Some(_), Some(domain)) if self.gate.domains.contains(&domain) => Some(domain),
+            (Some(_), _) => {
+                self.channel.open(None, &new_id(), None).await?;
+                return Err(StreamCondition::HostUnknown.into());
+            }
+        };
+        if let Some(domain) = known {
+            if self.guest.is_some() && domain != self.domain {
+                return Err(StreamCondition::InvalidFrom.into());
+            }
+            self.domain = domain;
+        }
+        self.lang = header.lang.map(Box::from);
+        let supported = header.version.as_deref().is_some_and(|version| {
+            version
+                .split_once('.')
+                .is_some_and(|(major, _)| major.parse::<u32>().is_ok_and(|major| major >= 1))
+        });
+        let features = if self.guest.is_some() { features::after() } else { self.features() };
+        let domain = self.domain.clone();
+        if !supported {
+            self.channel.open(Some(domain.as_str()), &new_id(), None).await?;
+            return Err(StreamError::new(
+                StreamCondition::UnsupportedVersion,
+                "This server speaks XMPP 1.0.",
+            )
+            .into());
+        }
+        self.channel.open(Some(domain.as_str()), &new_id(), Some(&features)).await
+    }
+
+    fn features(&self) -> Element {
+        let can_sign_in = !self.offer.mechanisms().is_empty();
+        features::before(&features::Before {
+            starttls: self.can_start_tls(),
+            offer: can_sign_in.then_some(&*self.offer),
+            registration: can_sign_in && self.gate.registration.is_some(),
+        })
+    }
+
+    fn can_start_tls(&self) -> bool {
+        self.channel.security != Security::Encrypted && !self.channel.wire.is_websocket()
+    }
+
+    async fn nonza(&mut self, element: &Element) -> Result<Option<Bound>, End> {
+        let signed_in = self.guest.is_some();
+        match (element.name(), element.ns().as_str()) {
+            ("starttls", ns::TLS) if !signed_in && self.can_start_tls() => {
+                let identity = self.gate.tls.current();
+                self.channel.start_tls(&identity).await?;
+                self.offer = Arc::new(Offer::new(self.channel.security, self.channel.bindings.clone()));
+                Ok(None)
+            }
+            ("starttls", ns::TLS) => {
+                self.channel.send(&el("failure", ns::TLS).build()).await?;
+                Err(End::Closed)
+            }
+            ("auth", ns::SASL) if !signed_in => {
+                self.auth(element).await?;
+                Ok(None)
+            }
+            ("authenticate", features::SASL2) if !signed_in => self.authenticate(element).await,
+            ("resume", features::SM) => self.resume(element).await,
+            ("enable", features::SM) => {
+                let failed = crate::connection::failed(stanza::StanzaCondition::UnexpectedRequest);
+                self.channel.send(&failed).await?;
+                Ok(None)
+            }
+            ("r" | "a", features::SM) | ("active" | "inactive", features::CSI) if signed_in => Ok(None),
+            _ if !signed_in => Err(StreamCondition::NotAuthorized.into()),
+            _ => Err(StreamCondition::UnsupportedStanzaType.into()),
+        }
+    }
+}
