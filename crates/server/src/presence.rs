@@ -400,14 +400,9 @@ fn current(session: &Session, to: &Jid) -> Option<Parcel> {
 }
 
 fn unavailable_from(from: Jid) -> Stanza {
-    Stanza { type_: Some("unavailable".into()), from: Some(from), ..Stanza::new(Kind::Presence) }
+    Stanza::new(Kind::Presence).typed("unavailable").sent_by(from)
 }
 
 fn plain(change: Change, from: &BareJid, to: &BareJid) -> Stanza {
-    Stanza {
-        type_: Some(change.name().into()),
-        from: Some(from.clone().into()),
-        to: Some(to.clone().into()),
-        ..Stanza::new(Kind::Presence)
-    }
+    Stanza::new(Kind::Presence).typed(change.name()).sent_by(from.clone()).addressed(to.clone())
 }

@@ -162,6 +162,37 @@ impl Stanza {
         }
     }
 
+    /// With this type.
+    pub fn typed(mut self, type_: &str) -> Stanza {
+        self.type_ = Some(type_.into());
+        self
+    }
+
+    /// With this id.
+    pub fn with_id(mut self, id: impl Into<Box<str>>) -> Stanza {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// From this address.
+    pub fn sent_by(mut self, from: impl Into<Jid>) -> Stanza {
+        self.from = Some(from.into());
+        self
+    }
+
+    /// To this address.
+    pub fn addressed(mut self, to: impl Into<Jid>) -> Stanza {
+        self.to = Some(to.into());
+        self
+    }
+
+    /// The result of an IQ, without payload (RFC 6120 §8.2.3).
+    pub fn result_of(request: &Stanza) -> Stanza {
+        let mut reply = Stanza::new(Kind::Iq).typed("result");
+        (reply.to, reply.from, reply.id) = (request.from.clone(), request.to.clone(), request.id.clone());
+        reply
+    }
+
     /// This stanza with `children` as its payload, written anew.
     ///
     /// # Errors

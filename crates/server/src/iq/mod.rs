@@ -155,13 +155,7 @@ impl Desk {
             id: stanza.id.as_deref().unwrap_or_default(),
         };
         let payload = handler.handle(request).await?;
-        let reply = Stanza {
-            to: stanza.from.clone(),
-            from: stanza.to.clone(),
-            id: stanza.id.clone(),
-            type_: Some("result".into()),
-            ..Stanza::new(Kind::Iq)
-        };
+        let reply = Stanza::result_of(stanza);
         let reply = reply.with_payload(payload.as_ref()).map_err(|_| StanzaCondition::InternalServerError)?;
         session.outbox.push(Parcel::stanza(outgoing(&reply, &session.jid.clone().into())));
         Ok(())

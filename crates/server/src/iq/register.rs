@@ -34,11 +34,7 @@ impl Registration {
         stanza.to = None;
         let answer = self.serve(&stanza, domain, peer).await;
         match answer {
-            Ok(payload) => {
-                let reply =
-                    Stanza { id: stanza.id.clone(), type_: Some("result".into()), ..Stanza::new(Kind::Iq) };
-                reply.with_payload(payload.as_ref()).ok()
-            }
+            Ok(payload) => Stanza::result_of(&stanza).with_payload(payload.as_ref()).ok(),
             Err(error) => error.reply_to(&stanza),
         }
     }

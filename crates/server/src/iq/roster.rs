@@ -75,7 +75,7 @@ fn get(request: &Request<'_>) -> Answer {
 /// A roster push (RFC 6121 §2.1.6).
 pub fn push(session: &Session, item: &Element, version: u64) -> Outgoing {
     let query = el("query", ns::ROSTER).with("ver", version.to_string()).append(item.clone()).build();
-    let push = Stanza { id: Some(new_id()), type_: Some("set".into()), ..Stanza::new(Kind::Iq) };
+    let push = Stanza::new(Kind::Iq).typed("set").with_id(new_id());
     let push = push.clone().with_payload([&query]).unwrap_or(push);
     outgoing(&push, &session.jid.clone().into())
 }

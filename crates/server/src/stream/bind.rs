@@ -113,6 +113,6 @@ fn random_resource() -> Option<ResourcePart> {
 }
 
 fn result(request: &Stanza, payload: Option<&Element>) -> Stanza {
-    let reply = Stanza { id: request.id.clone(), type_: Some("result".into()), ..Stanza::new(Kind::Iq) };
+    let reply = Stanza::result_of(request);
     reply.clone().with_payload(payload).unwrap_or(reply)
 }
