@@ -1,29 +1,35 @@
 //! Why the bytes of a peer cannot go on.
 
-use std::fmt;
-
 use crate::condition::{StreamCondition, StreamError};
 
 /// Why the framer gave up on a stream. Each one is a stream error of RFC 6120 §4.9.3, see [`FrameError::condition`].
 ///
 /// The words never repeat what the peer sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Not well-formed or not namespace-well-formed; the words say what.
+    #[error("not well-formed: {0}")]
     NotWellFormed(String),
     /// Comments, processing instructions, DTDs, entities.
+    #[error("comments, processing instructions, DTDs and entities are not allowed")]
     Restricted,
     /// Not UTF-8.
+    #[error("only UTF-8 is supported")]
     Encoding,
     /// Well-formed, but not what a stream is made of.
+    #[error("{0}")]
     BadFormat(&'static str),
     /// The stream header's namespace, or the content namespace that it declares, is not the one served here.
+    #[error("the namespace is not served here")]
     InvalidNamespace,
     /// An element with the prefix `xml` or `xmlns`.
+    #[error("the prefix is reserved")]
     BadNamespacePrefix,
     /// An element at stream level that is in the content namespace but is no stanza.
+    #[error("neither message nor presence nor iq")]
     UnsupportedStanzaType,
     /// One of the [`Limits`](crate::Limits) was passed; the word says which.
+    #[error("too many or too long: {0}")]
     Limit(&'static str),
 }
 
@@ -42,25 +48,6 @@ impl FrameError {
         }
     }
 }
-
-impl fmt::Display for FrameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FrameError::NotWellFormed(why) => write!(f, "not well-formed: {why}"),
-            FrameError::Restricted => {
-                f.write_str("comments, processing instructions, DTDs and entities are not allowed")
-            }
-            FrameError::Encoding => f.write_str("only UTF-8 is supported"),
-            FrameError::BadFormat(why) => f.write_str(why),
-            FrameError::InvalidNamespace => f.write_str("the namespace is not served here"),
-            FrameError::BadNamespacePrefix => f.write_str("the prefix is reserved"),
-            FrameError::UnsupportedStanzaType => f.write_str("neither message nor presence nor iq"),
-            FrameError::Limit(which) => write!(f, "too many or too long: {which}"),
-        }
-    }
-}
-
-impl std::error::Error for FrameError {}
 
 impl From<FrameError> for StreamError {
     fn from(error: FrameError) -> StreamError {

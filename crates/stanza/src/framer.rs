@@ -538,7 +538,8 @@ impl Framer {
     fn finish(&self, mut draft: Draft, start: usize) -> Result<Stanza, FrameError> {
         if !draft.portable {
             let bytes = &self.buffer[start..self.seen];
-            let element = tree::read(bytes, self.scope.surroundings(), Content::Unify)?;
+            let unify = Content::Unify(self.flavour.content_namespace());
+            let element = tree::read(bytes, self.scope.surroundings(), unify)?;
             return Stanza::from_element(&element).map_err(|_| FrameError::BadFormat("a name of no use"));
         }
         let payload = &self.buffer[start + draft.payload..self.seen];

@@ -84,9 +84,9 @@ impl Scope {
         Scope { declarations: self.declarations.clone(), ..Scope::default() }
     }
 
-    /// Brings every content namespace in force into `jabber:client`.
-    pub(crate) fn unify_content(&mut self) {
-        for declaration in self.declarations.iter_mut().filter(|d| ns::is_content(&d.uri)) {
+    /// Brings every declaration of `content` that is in force into `jabber:client`.
+    pub(crate) fn unify(&mut self, content: &str) {
+        for declaration in self.declarations.iter_mut().filter(|d| d.uri == content) {
             declaration.uri = Symbol::Borrowed(ns::CLIENT);
         }
     }

@@ -1,6 +1,5 @@
 //! A validated stanza: its routing attributes in hand, its payload as bytes.
 
-use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -124,27 +123,18 @@ impl Child {
 }
 
 /// An element that is no stanza, or bytes that are not exactly one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidStanza {
     /// Neither message nor presence nor IQ in a content namespace.
+    #[error("neither message nor presence nor iq")]
     NotAStanza,
-    /// An element or attribute has a name that XML does not allow.
+    /// An element has a name or namespace that XML does not allow.
+    #[error("a name that XML does not allow")]
     Name,
     /// Not the XML of one stanza.
-    Xml(FrameError),
+    #[error(transparent)]
+    Xml(#[from] FrameError),
 }
-
-impl fmt::Display for InvalidStanza {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            InvalidStanza::NotAStanza => f.write_str("neither message nor presence nor iq"),
-            InvalidStanza::Name => f.write_str("a name that XML does not allow"),
-            InvalidStanza::Xml(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for InvalidStanza {}
 
 impl Stanza {
     /// A stanza without attributes and payload.

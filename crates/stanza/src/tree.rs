@@ -34,6 +34,11 @@ impl TreeBuilder {
         }
     }
 
+    /// Open elements.
+    fn depth(&self) -> usize {
+        self.open.len()
+    }
+
     /// Closes the innermost element; returns the tree when it was the outermost.
     pub(crate) fn close(&mut self) -> Option<Element> {
         let element = self.open.pop()?;
@@ -45,18 +50,16 @@ impl TreeBuilder {
             None => Some(element),
         }
     }
-
-    fn innermost(&self) -> Option<&Element> {
-        self.open.last()
-    }
 }
 
-/// Whether elements in the content namespaces are brought into `jabber:client`.
+/// What becomes of elements in the content namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// Those that inherit it from the stanza, and those that stand directly in the stanza or in such an element. One
-    /// that a foreign element declares for itself stays: a forwarded stanza keeps the namespace it was forwarded in.
-    Unify,
+    /// A stanza from a stream with this content namespace is brought into `jabber:client`: with it, what inherits its
+    /// namespace, and what stands in any content namespace directly in the stanza or in such an element. What a
+    /// foreign element declares for itself stays: a forwarded stanza keeps the namespace it was forwarded in.
+    Unify(&'static str),
+    /// All stay as they are.
     Keep,
 }
 
@@ -69,6 +72,8 @@ pub(crate) fn read(bytes: &[u8], mut scope: Scope, content: Content) -> Result<E
     });
     let mut tree = TreeBuilder::default();
     let mut rest = bytes;
+    // How many elements are open, from the outermost on, that are all in the content namespace.
+    let mut unified = 0;
     loop {
         match parser.parse(&mut rest, false) {
             Ok(Some(RawEvent::ElementHeadOpen(_, name))) => scope.begin(name),
@@ -77,20 +82,22 @@ pub(crate) fn read(bytes: &[u8], mut scope: Scope, content: Content) -> Result<E
             }
             Ok(Some(RawEvent::ElementHeadClose(_))) => {
                 let mut tag = scope.open()?;
-                if content == Content::Unify {
-                    let parent = tree.innermost();
-                    if parent.is_none() {
-                        scope.unify_content();
+                if let Content::Unify(ns) = content
+                    && tree.depth() == unified
+                    && ns::is_content(&tag.ns)
+                {
+                    if unified == 0 {
+                        scope.unify(ns);
                     }
-                    if ns::is_content(&tag.ns) && parent.is_none_or(|parent| parent.has_ns(ns::CLIENT)) {
-                        tag.ns = Symbol::Borrowed(ns::CLIENT);
-                    }
+                    tag.ns = Symbol::Borrowed(ns::CLIENT);
+                    unified += 1;
                 }
                 tree.open(tag);
             }
             Ok(Some(RawEvent::Text(_, text))) => tree.text(text),
             Ok(Some(RawEvent::ElementFoot(_))) => {
                 scope.close();
+                unified = unified.min(tree.depth() - 1);
                 if let Some(root) = tree.close() {
                     return Ok(root);
                 }
