@@ -65,7 +65,7 @@ conditions! {
         InvalidFrom => "invalid-from",
         /// The stream's or the content namespace is not the right one.
         InvalidNamespace => "invalid-namespace",
-        /// XML that a server of ours validates against a schema and finds wanting.
+        /// XML that does not validate against a schema, where one is used.
         InvalidXml => "invalid-xml",
         /// Data before the stream was negotiated far enough for it.
         NotAuthorized => "not-authorized",

@@ -31,6 +31,11 @@ impl Limits {
         elements: 1 << 20,
         token_bytes: 1 << 20,
     };
+
+    /// Places within a stanza are kept in 32 bits.
+    pub(crate) fn sane(self) -> Limits {
+        Limits { stanza_bytes: self.stanza_bytes.min(u32::MAX as usize), ..self }
+    }
 }
 
 impl Default for Limits {

@@ -1,5 +1,7 @@
 //! Streams as peers send them.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use stanza::{Attribute, Flavour, Framer, Framing, Item, Kind, Limits, StreamCondition, ns};

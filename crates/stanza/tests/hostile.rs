@@ -1,6 +1,8 @@
 //! What a peer may not do, and what it gets for it. Each case is also fed one byte at a time, since where the bytes
 //! were cut must never change the verdict.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use stanza::{Flavour, FrameError, Framer, Framing, Item, Limits, StreamCondition, StreamCondition::*};

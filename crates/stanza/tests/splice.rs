@@ -1,5 +1,7 @@
 //! A payload is kept as sent only where that is safe; the tricks that try to make it unsafe.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use stanza::{Element, Flavour, Framer, Framing, Item, Limits, Stanza, ns, write_element};
