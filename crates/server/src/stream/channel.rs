@@ -121,7 +121,7 @@ impl Channel {
         &mut self,
         from: Option<&str>,
         id: &str,
-        features: Option<&Element>,
+        features: Option<&[Element]>,
     ) -> Result<(), End> {
         let mut out = Vec::with_capacity(1024);
         self.write_header(from, id, &mut out);
@@ -130,7 +130,7 @@ impl Channel {
             self.wire.send(std::mem::take(&mut out)).await?;
         }
         if let Some(features) = features {
-            let _ = features.write_to(&mut out);
+            super::features::write(features, &mut out);
         }
         self.wire.send(out).await?;
         Ok(())

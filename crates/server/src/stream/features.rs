@@ -31,29 +31,35 @@ pub struct Before<'a> {
     pub registration: bool,
 }
 
-fn features() -> minidom::ElementBuilder {
-    el("features", ns::STREAM)
+/// Writes `<stream:features/>`. The prefix is spelt out, because some clients look for it.
+pub fn write(features: &[Element], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<stream:features xmlns:stream='http://etherx.jabber.org/streams'>");
+    for feature in features {
+        // Writing to memory does not fail, and an element of ours has nothing that XML cannot say.
+        let _ = feature.write_to(&mut *out);
+    }
+    out.extend_from_slice(b"</stream:features>");
 }
 
 /// Before sign-in.
-pub fn before(state: &Before<'_>) -> Element {
-    let mut features = features();
+pub fn before(state: &Before<'_>) -> Vec<Element> {
+    let mut features = Vec::new();
     if state.starttls {
         let mut starttls = el("starttls", ns::TLS);
         if state.offer.is_none() {
             starttls = starttls.append(el("required", ns::TLS).build());
         }
-        features = features.append(starttls.build());
+        features.push(starttls.build());
     }
     if let Some(offer) = state.offer {
         let names = || offer.mechanisms().iter().map(|mechanism| mechanism.name());
         let mechanisms =
             el("mechanisms", ns::SASL).append_all(names().map(|name| text("mechanism", ns::SASL, name)));
-        features = features.append(mechanisms.build());
+        features.push(mechanisms.build());
         let sasl2 = el("authentication", SASL2)
             .append_all(names().map(|name| text("mechanism", SASL2, name)))
             .append(inline(offer));
-        features = features.append(sasl2.build());
+        features.push(sasl2.build());
         if !offer.bindings().is_empty() {
             let bindings = offer.bindings().types();
             let list =
@@ -61,13 +67,13 @@ pub fn before(state: &Before<'_>) -> Element {
                     .append_all(bindings.map(|kind| {
                         el("channel-binding", CHANNEL_BINDING).with("type", kind.name()).build()
                     }));
-            features = features.append(list.build());
+            features.push(list.build());
         }
     }
     if state.registration {
-        features = features.append(el("register", REGISTER).build());
+        features.push(el("register", REGISTER).build());
     }
-    features.build()
+    features
 }
 
 /// What can be done in the same step as a SASL2 sign-in.
@@ -88,18 +94,15 @@ fn inline(offer: &Offer) -> Element {
 }
 
 /// After sign-in.
-pub fn after() -> Element {
-    features()
-        .append(el("bind", ns::BIND).append(el("required", ns::BIND).build()).build())
+pub fn after() -> Vec<Element> {
+    const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+    vec![
+        el("bind", ns::BIND).append(el("required", ns::BIND).build()).build(),
         // RFC 6121 has no sessions any more; older clients ask whether they may go without.
-        .append(
-            el("session", "urn:ietf:params:xml:ns:xmpp-session")
-                .append(el("optional", "urn:ietf:params:xml:ns:xmpp-session").build())
-                .build(),
-        )
-        .append(el("sm", SM).build())
-        .append(el("csi", CSI).build())
-        .append(el("ver", "urn:xmpp:features:rosterver").build())
-        .append(el("sub", "urn:xmpp:features:pre-approval").build())
-        .build()
+        el("session", SESSION).append(el("optional", SESSION).build()).build(),
+        el("sm", SM).build(),
+        el("csi", CSI).build(),
+        el("ver", "urn:xmpp:features:rosterver").build(),
+        el("sub", "urn:xmpp:features:pre-approval").build(),
+    ]
 }

@@ -147,7 +147,7 @@ impl Negotiation<'_> {
         self.channel.open(Some(domain.as_str()), &new_id(), Some(&features)).await
     }
 
-    fn features(&self) -> Element {
+    fn features(&self) -> Vec<Element> {
         let can_sign_in = !self.offer.mechanisms().is_empty();
         features::before(&features::Before {
             starttls: self.can_start_tls(),

@@ -109,8 +109,9 @@ impl Negotiation<'_> {
         }
         self.channel.send(&success.build()).await?;
         // XEP-0388 §2.6.1: features follow at once. A bound session has nothing left to negotiate.
-        let features = if bound.is_some() { el("features", ns::STREAM).build() } else { features::after() };
-        self.channel.send(&features).await?;
+        let mut features = Vec::new();
+        features::write(&if bound.is_some() { Vec::new() } else { features::after() }, &mut features);
+        self.channel.send_bytes(features).await?;
         Ok(bound)
     }
 
