@@ -62,7 +62,7 @@ impl<T: Send + 'static> Archive<T> {
         sink: impl Fn(Outcome<T>) + Send + Sync + 'static,
     ) -> Result<Self> {
         let sink: Sink<T> = Arc::new(sink);
-        let notary = Notary::new(&vault.derive("checkpoint"));
+        let notary = Notary::of(&vault);
         let ids = Ids::new(&vault.derive("stanza id"));
         let public_key = notary.public_key();
         let room = Arc::new(Semaphore::new(options.queue as usize));

@@ -33,6 +33,11 @@ impl Notary {
         Self(SigningKey::from_bytes(seed))
     }
 
+    /// The one that signs for this vault.
+    pub(crate) fn of(vault: &vault::Vault) -> Self {
+        Self::new(&vault.derive("checkpoint"))
+    }
+
     pub(crate) fn public_key(&self) -> [u8; 32] {
         self.0.verifying_key().to_bytes()
     }
@@ -43,6 +48,11 @@ impl Notary {
         checkpoint.signature = self.0.sign(&statement(&checkpoint)).to_bytes();
         checkpoint
     }
+}
+
+/// The Ed25519 key that checks the checkpoints of this vault, for those who do not start the archive.
+pub fn public_key(vault: &vault::Vault) -> [u8; 32] {
+    Notary::of(vault).public_key()
 }
 
 /// Whether a checkpoint bears the signature of the holder of this key.

@@ -22,6 +22,7 @@ mod verify;
 mod writer;
 
 pub use archive::{Archive, Options};
+pub use chain::public_key;
 pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Outcome, Receipt};
 pub use history::{Item, Page, Query};
 pub use id::StanzaId;

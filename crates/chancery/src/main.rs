@@ -1,1 +1,52 @@
-fn main() {}
+//! `chancery`: the command line of the server.
+//!
+//! Commands speak to the running server where there is one, and else open the data folder themselves ([`link`]).
+//! Exit codes: 0 it is done and all is well, 1 it was refused or a fault was found, 2 the command makes no sense.
+
+mod cli;
+mod commands;
+mod failure;
+mod folder;
+mod link;
+mod output;
+mod password;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Arguments, Command};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("chancery: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments, &output)) {
+        Ok(code) => code,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, failure::Failure> {
+    let sources = server::config::Sources::from_process(arguments.config, arguments.data);
+    match arguments.command {
+        Command::Serve => commands::serve::serve(sources).await,
+        Command::Status => commands::status(&sources, output).await,
+        Command::User(command) => commands::user::run(command, &sources, output).await,
+        Command::Archive(command) => commands::archive::run(command, &sources, output).await,
+        Command::Keys(command) => commands::keys::run(command, &sources, output).await,
+        Command::Backup { folder } => commands::backup::backup(&folder, &sources, output).await,
+        Command::Restore { folder } => commands::backup::restore(&folder, &sources, output).await,
+        Command::Doctor { quick } => commands::doctor::run(quick, &sources, output).await,
+    }
+}

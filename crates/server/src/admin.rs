@@ -5,8 +5,11 @@
 //! server on an open data folder, so every command has one implementation.
 
 mod client;
+mod doctor;
+mod operations;
 mod protocol;
 mod socket;
+mod trail;
 
 #[cfg(test)]
 mod tests;
@@ -17,8 +20,11 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 pub use client::Client;
-pub use protocol::{Fault, FaultKind, Reply, Request, UserDetails};
+pub use doctor::{Finding, State};
+pub use operations::{Operations, Running};
+pub use protocol::{Fault, FaultKind, NewPerson, Reply, Request};
 pub use socket::{AdminSocket, SocketError};
+pub use trail::{parse_key, verify_store};
 
 /// Carries out requests.
 pub trait Handler: Send + Sync + 'static {

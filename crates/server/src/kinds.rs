@@ -10,3 +10,7 @@ pub const LAST_SEEN: u16 = 12;
 pub const PRIVATE_XML: u16 = 13;
 /// vCards (XEP-0054).
 pub const VCARD: u16 = 14;
+/// [`crate::directory::Profile`].
+pub const PROFILE: u16 = 30;
+/// [`crate::tls::Certificate`].
+pub const CERTIFICATE: u16 = 31;

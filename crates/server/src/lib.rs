@@ -8,6 +8,7 @@ mod carbons;
 mod clock;
 pub mod config;
 mod connection;
+pub mod directory;
 mod history;
 pub mod http;
 mod iq;

@@ -11,13 +11,16 @@ use jid::DomainPart;
 use parking_lot::RwLock;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig, ServerConnection};
+use vault::{Expect, Record, Vault, VaultError, Write};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::config::Config;
 use crate::sasl::{ChannelBindings, EXPORTER_LABEL, EXPORTER_LENGTH};
 
 /// How long a self-signed certificate is good for. The server makes a new one before that ends.
@@ -27,7 +30,7 @@ const SELF_SIGNED_DAYS: i64 = 3_650;
 const RENEW_DAYS: i64 = 30;
 
 /// A certificate chain and its private key in PEM, as files and records hold them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pem {
     /// The chain, the server's own certificate first.
     pub certificate: String,
@@ -81,6 +84,11 @@ impl Pem {
         Description::of(self.chain()?.first().ok_or(TlsError::NoCertificate)?)
     }
 
+    /// Whether chain and key belong together and TLS can use them.
+    pub fn check(&self) -> Result<(), TlsError> {
+        Identity::new(self).map(drop)
+    }
+
     pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         CertificateDer::pem_slice_iter(self.certificate.as_bytes())
             .collect::<Result<_, _>>()
@@ -90,6 +98,40 @@ impl Pem {
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
         // The error of the parser may quote the input, so it is dropped.
         PrivateKeyDer::from_pem_slice(self.key.as_bytes()).map_err(|_| TlsError::NoKey)
+    }
+}
+
+/// The server's own certificate at rest: a sealed record.
+#[derive(Serialize, Deserialize)]
+pub struct Certificate(Pem);
+
+impl Record for Certificate {
+    const KIND: u16 = crate::kinds::CERTIFICATE;
+}
+
+impl Certificate {
+    /// The stored one.
+    pub async fn find(vault: &Vault) -> Result<Option<Pem>, VaultError> {
+        Ok(vault.get::<Self>("", "self-signed").await?.map(|found| found.value.0))
+    }
+
+    /// The stored one if it still serves these domains, else a new one in its place.
+    pub async fn find_or_make(vault: &Vault, domains: &[DomainPart]) -> Result<Pem, TlsError> {
+        if let Some(pem) = Self::find(vault).await?.filter(|pem| pem.is_fit_for(domains)) {
+            return Ok(pem);
+        }
+        let pem = Pem::self_signed(domains)?;
+        let write = Write::put("", "self-signed", &Self(pem.clone()), Expect::Any)?;
+        vault.apply(vec![write]).await?;
+        Ok(pem)
+    }
+
+    /// The certificate that the configuration names, or the stored one.
+    pub async fn choose(config: &Config, vault: &Vault) -> Result<Pem, TlsError> {
+        match &config.tls {
+            Some(files) => Pem::read(&files.certificate, &files.key),
+            None => Self::find_or_make(vault, &config.domains).await,
+        }
     }
 }
 
@@ -270,6 +312,9 @@ pub enum TlsError {
     /// A chain and a key that TLS refuses, for instance because they do not belong together.
     #[error("the certificate and its key cannot be used: {0}")]
     Unusable(#[source] rustls::Error),
+    /// The vault refused.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// A certificate could not be made.
     #[error("cannot make a certificate: {0}")]
     Make(String),

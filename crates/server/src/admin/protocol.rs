@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::directory::Profile;
+use crate::users::Role;
+
 /// One line to the server.
 ///
 /// No `Debug`: some requests carry passwords or keys.
@@ -22,12 +25,20 @@ pub enum Request {
         user: String,
         /// The password.
         password: String,
-        /// `member` or `admin`. Absent: `member`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        role: Option<String>,
+        /// What it may do.
+        #[serde(default)]
+        role: Role,
         /// What is known about the person.
         #[serde(default)]
-        details: UserDetails,
+        profile: Profile,
+    },
+    /// Make many accounts; one that fails does not stop the others: `[{user, outcome, fault?}]` in the same order,
+    /// `outcome` being `made` or `refused`.
+    UserImport {
+        /// Whom.
+        people: Vec<NewPerson>,
+        /// Only say what would happen; then `made` means that it could be.
+        dry_run: bool,
     },
     /// Every account, sorted: `[account]`.
     UserList,
@@ -42,8 +53,8 @@ pub enum Request {
     UserRole {
         /// Whose.
         user: String,
-        /// `member` or `admin`.
-        role: String,
+        /// What it may do.
+        role: Role,
     },
     /// Let somebody in or keep them out: the account.
     UserEnable {
@@ -57,10 +68,12 @@ pub enum Request {
         /// Whose.
         user: String,
     },
-    /// Check the whole archive: `{intact, events, checkpoints, …}`.
-    ArchiveVerify,
-    /// Sign where the archive is now: the checkpoint.
-    ArchiveCheckpoint,
+    /// Check the whole archive: `{intact, events, checkpoints, unsigned, head, faults, public_key}`.
+    ArchiveVerify {
+        /// Whose signature the checkpoints must bear, in hexadecimal. Absent: this server's.
+        #[serde(default)]
+        public_key: Option<String>,
+    },
     /// What verifies the archive's signatures: `{public_key}`.
     ArchiveKey,
     /// About the keys, never the keys themselves.
@@ -86,13 +99,13 @@ impl Request {
             Self::Status => "status",
             Self::Reload => "reload",
             Self::UserAdd { .. } => "user-add",
+            Self::UserImport { .. } => "user-import",
             Self::UserList => "user-list",
             Self::UserPassword { .. } => "user-password",
             Self::UserRole { .. } => "user-role",
             Self::UserEnable { .. } => "user-enable",
             Self::UserRemove { .. } => "user-remove",
-            Self::ArchiveVerify => "archive-verify",
-            Self::ArchiveCheckpoint => "archive-checkpoint",
+            Self::ArchiveVerify { .. } => "archive-verify",
             Self::ArchiveKey => "archive-key",
             Self::KeysShow => "keys-show",
             Self::KeysRotate { .. } => "keys-rotate",
@@ -102,24 +115,18 @@ impl Request {
     }
 }
 
-/// What is known about a person besides the address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserDetails {
-    /// The name that others see.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Groups: departments, teams.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
-    /// Mail address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
-    /// Telephone number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phone: Option<String>,
-    /// What the person does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+/// Somebody to make an account for.
+///
+/// No `Debug`: it holds a password.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewPerson {
+    /// `name` (in the main domain) or `name@domain`.
+    pub user: String,
+    /// The password.
+    pub password: String,
+    /// What is known about the person.
+    #[serde(default)]
+    pub profile: Profile,
 }
 
 /// One line from the server. A request is answered by any number of `Progress` and then one of the others.

@@ -15,7 +15,7 @@ impl Handler for Echo {
         async move {
             match request {
                 Request::UserRemove { user } => Err(Fault::new(FaultKind::Missing, format!("no {user}"))),
-                Request::ArchiveVerify => {
+                Request::ArchiveVerify { .. } => {
                     // Slower than the pause between two tellings.
                     for done in 1..=3 {
                         tokio::time::sleep(std::time::Duration::from_millis(120)).await;
@@ -59,7 +59,7 @@ async fn long_work_tells_how_far_it_is() {
         Arc::new(move |done, total| told.lock().push((done, total)))
     };
     let mut client = Client::connect(&path).await.unwrap().unwrap();
-    client.call(&Request::ArchiveVerify, &progress).await.unwrap();
+    client.call(&Request::ArchiveVerify { public_key: None }, &progress).await.unwrap();
     assert!(told.lock().contains(&(1, 3)), "{:?}", told.lock());
 }
 

@@ -15,9 +15,10 @@ use super::{Peer, Settings, Web, in_their_words};
 use crate::metrics::HTTP_REQUESTS;
 
 /// How the server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Health {
     /// Well.
+    #[default]
     Ok,
     /// Up, but not able to do its work: what is wrong, without names or content.
     Failing(&'static str),

@@ -1,0 +1,204 @@
+//! The words of the command line. The comments are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use server::users::Role;
+
+/// Business instant messaging that a company owns: XMPP, with every word in a sealed archive.
+#[derive(Parser)]
+#[command(name = "chancery", version, disable_help_subcommand = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// The configuration file. Without it: chancery.toml in the working directory, if there is one
+    #[arg(long, global = true, value_name = "FILE", env = "CHANCERY_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data folder; wins over the configuration. Without either: ./data
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the server. The first run makes the data folder, keys, a certificate and an admin, and prints how to sign in
+    Serve,
+    /// Say how the running server is
+    Status,
+    /// People: add, list, change, remove, import
+    #[command(subcommand)]
+    User(User),
+    /// The archive of everything that was said
+    #[command(subcommand)]
+    Archive(Archive),
+    /// The keys that everything is sealed with
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Copy everything into a new folder, while people go on talking. The master key is not part of it
+    Backup {
+        /// The folder to make
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Put a backup in place as the data folder, which must be absent or empty
+    Restore {
+        /// The folder that `chancery backup` made
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Look for trouble: configuration, permissions, keys, storage, certificate
+    Doctor {
+        /// Only ask whether the server is up; for health checks
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum User {
+    /// Make an account. Asks for the password
+    Add {
+        /// NAME, or NAME@DOMAIN where the server has several domains
+        name: String,
+        #[command(flatten)]
+        password: PasswordFrom,
+        /// What it may do
+        #[arg(long, value_enum, default_value_t = RoleName::User)]
+        role: RoleName,
+        /// How the person is called
+        #[arg(long, value_name = "NAME")]
+        display_name: Option<String>,
+        /// A group the person belongs to; may be given several times
+        #[arg(long, value_name = "GROUP")]
+        group: Vec<String>,
+        /// Mail address
+        #[arg(long)]
+        email: Option<String>,
+        /// Telephone number
+        #[arg(long)]
+        phone: Option<String>,
+        /// What the person does
+        #[arg(long)]
+        title: Option<String>,
+    },
+    /// Show everybody
+    List,
+    /// Set a password. Asks for it
+    Passwd {
+        /// Whose
+        name: String,
+        #[command(flatten)]
+        password: PasswordFrom,
+    },
+    /// Set what somebody may do
+    Role {
+        /// Who
+        name: String,
+        /// What
+        #[arg(value_enum)]
+        role: RoleName,
+    },
+    /// Keep somebody out, and end their sessions. Nothing is deleted
+    Disable {
+        /// Whom
+        name: String,
+    },
+    /// Let somebody in again
+    Enable {
+        /// Whom
+        name: String,
+    },
+    /// Remove an account. What it wrote stays in the archive
+    Remove {
+        /// Whose
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Make many accounts from a CSV file
+    ///
+    /// The first line names the columns: username and password, and any of name, groups (separated by semicolons),
+    /// email, phone, title. A line that cannot be used is reported and does not stop the others.
+    Import {
+        /// The file; - for standard input
+        #[arg(value_name = "FILE.csv")]
+        file: PathBuf,
+        /// Only check, change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct PasswordFrom {
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum RoleName {
+    /// Chats
+    User,
+    /// May also read the archive, on the record
+    Auditor,
+    /// May also run the server
+    Admin,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::User => Self::User,
+            RoleName::Auditor => Self::Auditor,
+            RoleName::Admin => Self::Admin,
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Archive {
+    /// Check the whole chain: nothing changed, removed, reordered, inserted or cut off
+    Verify {
+        /// Verify with this key (as `chancery archive key` shows it) and without the master key, as an outsider would.
+        /// The server must not be running on the folder; a backup will do: --data DIR
+        #[arg(long, value_name = "HEX")]
+        public_key: Option<String>,
+    },
+    /// Show the public key that verifies the archive's signatures
+    Key,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Keys {
+    /// Show where keys come from and how many there are; never a key itself
+    Show,
+    /// Replace the master key. Nothing but the wrapped data keys is rewritten
+    Rotate {
+        /// Read the new key's recovery phrase from standard input instead of making one. Needed when the key comes
+        /// from a command or the environment: put the new key there afterwards
+        #[arg(long)]
+        phrase_stdin: bool,
+    },
+    /// Write the master key file anew from the recovery phrase. Asks for it
+    Restore {
+        /// Read the phrase from the first line of standard input
+        #[arg(long)]
+        phrase_stdin: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,60 @@
+//! `chancery backup` and `chancery restore`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+use server::admin::{Client, Request, no_progress};
+use server::config::{Config, Sources};
+
+use crate::failure::Failure;
+use crate::folder::{self, Absent};
+use crate::link::ask;
+use crate::output::{Output, text};
+
+pub(crate) async fn backup(to: &Path, sources: &Sources, output: &Output) -> Result<ExitCode, Failure> {
+    // The server has another working directory.
+    let to = std::path::absolute(to).map_err(Failure::from_io(&to.display().to_string()))?;
+    let answer = ask(Request::Backup { to }, no_progress(), Absent::Refuse, sources, output).await?;
+    output.value(&answer, |answer| {
+        format!(
+            "{}: {} bytes. Keep the master key or its recovery phrase elsewhere: without it the backup cannot be read.",
+            text(answer, "to"),
+            text(answer, "bytes")
+        )
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn restore(from: &Path, sources: &Sources, output: &Output) -> Result<ExitCode, Failure> {
+    let config = Config::load(sources)?;
+    if Client::connect(&config.admin_socket).await?.is_some() {
+        return Err(Failure::refused("a server is running on this data folder; stop it first"));
+    }
+    if !folder::is_absent_or_empty(&config.data)? {
+        return Err(Failure::refused(format!(
+            "{} is not empty; move it away first, or name another folder with --data",
+            config.data.display()
+        )));
+    }
+    let (source, target) = (from.to_owned(), config.data.clone());
+    tokio::task::spawn_blocking(move || vault::sqlite::restore(&source, &target))
+        .await
+        .map_err(|_| Failure::refused("the restore was interrupted"))?
+        .map_err(|error| Failure::refused(error.to_string()))?;
+    let opened = match folder::master_key(&config.key).await? {
+        None => false,
+        Some(_) => {
+            folder::open(&config, Absent::Refuse).await?.vault.close().await;
+            true
+        }
+    };
+    output.value(&json!({ "data": config.data, "opened": opened }), |_| match opened {
+        true => format!("{}: restored, and the master key opens it", config.data.display()),
+        false => format!(
+            "{}: restored. Now put its master key in place, for instance with `chancery keys restore`",
+            config.data.display()
+        ),
+    });
+    Ok(ExitCode::SUCCESS)
+}

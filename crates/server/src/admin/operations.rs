@@ -1,0 +1,352 @@
+//! What operators can ask for, carried out on an open vault, with or without a running server.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use jid::BareJid;
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use vault::{MasterKey, Vault};
+
+use super::{Fault, FaultKind, Handler, NewPerson, Progress, Request, doctor, trail};
+use crate::config::{Config, KeySource};
+use crate::directory::Profile;
+use crate::users::{Account, NewAccount, Role, UserError, Users};
+
+/// What only a running server can do.
+pub trait Running: Send + Sync + 'static {
+    /// How it is, as a JSON object.
+    fn status(&self) -> Value;
+
+    /// Reads configuration and certificate again; the keys whose change needs a restart.
+    fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Fault>>;
+
+    /// Ends the sessions of an account that is disabled, removed or has another password.
+    fn sign_out<'a>(&'a self, user: &'a BareJid) -> BoxFuture<'a, ()>;
+}
+
+/// Carries out [`Request`]s.
+pub struct Operations {
+    config: Arc<RwLock<Arc<Config>>>,
+    vault: Vault,
+    users: Users,
+    running: Option<Arc<dyn Running>>,
+}
+
+impl Operations {
+    /// On an open vault. `config` is shared with whoever reloads it.
+    pub fn new(
+        config: Arc<RwLock<Arc<Config>>>,
+        vault: Vault,
+        users: Users,
+        running: Option<Arc<dyn Running>>,
+    ) -> Self {
+        Self { config, vault, users, running }
+    }
+
+    fn config(&self) -> Arc<Config> {
+        self.config.read().clone()
+    }
+
+    async fn carry_out(&self, request: Request, progress: Progress) -> Result<Value, Fault> {
+        match request {
+            Request::Status => Ok(self.status()),
+            Request::Reload => match &self.running {
+                Some(running) => Ok(json!({ "restart_needed": running.reload().await? })),
+                None => Err(Fault::new(FaultKind::Missing, "no server is running")),
+            },
+            Request::UserAdd { user, password, role, profile } => {
+                self.add(&NewPerson { user, password, profile }, role).await
+            }
+            Request::UserImport { people, dry_run } => self.import(people, dry_run, &progress).await,
+            Request::UserList => self.list().await,
+            Request::UserPassword { user, password } => {
+                let user = self.address(&user)?;
+                let account = self.users.set_password(&user, &password).await.map_err(of_user(&user))?;
+                self.sign_out(&user).await;
+                self.show(&user, &account).await
+            }
+            Request::UserRole { user, role } => {
+                let user = self.address(&user)?;
+                if role != Role::Admin {
+                    self.keep_an_admin(&user).await?;
+                }
+                let account = self.users.set_role(&user, role).await.map_err(of_user(&user))?;
+                self.show(&user, &account).await
+            }
+            Request::UserEnable { user, enabled } => {
+                let user = self.address(&user)?;
+                if !enabled {
+                    self.keep_an_admin(&user).await?;
+                }
+                let account = self.users.set_disabled(&user, !enabled).await.map_err(of_user(&user))?;
+                if !enabled {
+                    self.sign_out(&user).await;
+                }
+                self.show(&user, &account).await
+            }
+            Request::UserRemove { user } => self.remove(&user).await,
+            Request::ArchiveVerify { public_key } => trail::verify(&self.vault, public_key, progress).await,
+            Request::ArchiveKey => Ok(json!({ "public_key": trail::public_key(&self.vault) })),
+            Request::KeysShow => self.show_keys().await,
+            Request::KeysRotate { phrase } => {
+                let master = MasterKey::parse(&phrase)
+                    .map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))?;
+                let rewrapped = self.vault.rotate(&master).await.map_err(Fault::failed)?;
+                Ok(json!({ "rewrapped": rewrapped }))
+            }
+            Request::Backup { to } => self.backup(&to).await,
+            Request::Doctor => doctor::inside(&self.config(), &self.vault, &self.users).await,
+        }
+    }
+
+    fn status(&self) -> Value {
+        let config = self.config();
+        let domains: Vec<&str> = config.domains.iter().map(|domain| domain.as_str()).collect();
+        let mut status = json!({
+            "running": self.running.is_some(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "domains": domains,
+        });
+        if let (Some(Value::Object(more)), Value::Object(status)) =
+            (self.running.as_ref().map(|running| running.status()), &mut status)
+        {
+            status.extend(more);
+        }
+        status
+    }
+
+    /// `name` is somebody of the main domain.
+    fn address(&self, user: &str) -> Result<BareJid, Fault> {
+        let config = self.config();
+        let invalid = |what: String| Fault::new(FaultKind::Invalid, what);
+        let address = if user.contains('@') {
+            BareJid::new(user).map_err(|error| invalid(format!("{user} is not an address: {error}")))?
+        } else {
+            Users::address(user, config.domain()).map_err(|error| invalid(format!("{user}: {error}")))?
+        };
+        match config.serves(address.domain()) {
+            true => Ok(address),
+            false => Err(invalid(format!("{} is not a domain of this server", address.domain()))),
+        }
+    }
+
+    async fn add(&self, person: &NewPerson, role: Role) -> Result<Value, Fault> {
+        let user = self.address(&person.user)?;
+        let account = self.users.create(&user, new_account(person, role)).await.map_err(of_user(&user))?;
+        if !person.profile.is_empty() {
+            let write = person.profile.put(&user).map_err(Fault::failed)?;
+            self.vault.apply(vec![write]).await.map_err(Fault::failed)?;
+        }
+        Ok(describe(&user, &account, &person.profile))
+    }
+
+    async fn import(
+        &self,
+        people: Vec<NewPerson>,
+        dry_run: bool,
+        progress: &Progress,
+    ) -> Result<Value, Fault> {
+        let total = people.len() as u64;
+        let mut outcomes: Vec<Option<Fault>> = vec![None; people.len()];
+        let mut places: HashMap<BareJid, usize> = HashMap::new();
+        for (index, person) in people.iter().enumerate() {
+            let fault = match self.address(&person.user) {
+                Err(fault) => Some(fault),
+                Ok(user) if places.contains_key(&user) => Some(exists(&user)),
+                Ok(user) if self.users.find(&user).await.map_err(of_user(&user))?.is_some() => {
+                    Some(exists(&user))
+                }
+                Ok(_) if person.password.is_empty() => {
+                    Some(Fault::new(FaultKind::Invalid, "the password is empty"))
+                }
+                Ok(user) => {
+                    places.insert(user, index);
+                    None
+                }
+            };
+            outcomes[index] = fault;
+        }
+        if !dry_run {
+            let mut order: Vec<(BareJid, usize)> =
+                places.iter().map(|(user, at)| (user.clone(), *at)).collect();
+            order.sort_by_key(|(_, at)| *at);
+            let accounts = order
+                .iter()
+                .map(|(user, at)| (user.clone(), new_account(&people[*at], Role::User)))
+                .collect::<Vec<_>>();
+            let mut writes = Vec::new();
+            let mut done = total - accounts.len() as u64;
+            self.users
+                .create_many(accounts, |user, made| {
+                    done += 1;
+                    progress(done, total);
+                    let Some(at) = places.get(user) else { return };
+                    let profile = &people[*at].profile;
+                    outcomes[*at] = match made {
+                        Err(error) => Some(of_user(user)(error)),
+                        Ok(_) if profile.is_empty() => None,
+                        Ok(_) => match profile.put(user) {
+                            Ok(write) => {
+                                writes.push(write);
+                                None
+                            }
+                            Err(error) => Some(Fault::failed(error)),
+                        },
+                    };
+                })
+                .await;
+            if !writes.is_empty() {
+                self.vault.apply(writes).await.map_err(Fault::failed)?;
+            }
+        }
+        let lines = people.iter().zip(outcomes).map(|(person, fault)| match fault {
+            None => json!({ "user": person.user, "outcome": "made" }),
+            Some(fault) => json!({ "user": person.user, "outcome": "refused", "fault": fault }),
+        });
+        Ok(lines.collect())
+    }
+
+    async fn list(&self) -> Result<Value, Fault> {
+        let mut people = Vec::new();
+        for domain in &self.config().domains {
+            let profiles: HashMap<String, Profile> = self
+                .vault
+                .list::<Profile>(domain.as_str())
+                .await
+                .map_err(Fault::failed)?
+                .into_iter()
+                .map(|(user, profile)| (user, profile.value))
+                .collect();
+            for account in self.users.list(domain).await.map_err(Fault::failed)? {
+                let user = Users::address(&account.localpart, domain).map_err(Fault::failed)?;
+                let nothing = Profile::default();
+                people.push(describe(&user, &account, profiles.get(user.as_str()).unwrap_or(&nothing)));
+            }
+        }
+        Ok(people.into())
+    }
+
+    async fn remove(&self, user: &str) -> Result<Value, Fault> {
+        let user = self.address(user)?;
+        self.keep_an_admin(&user).await?;
+        self.users.remove(&user).await.map_err(of_user(&user))?;
+        self.vault.apply(vec![Profile::delete(&user)]).await.map_err(Fault::failed)?;
+        self.sign_out(&user).await;
+        Ok(json!({ "removed": user.as_str() }))
+    }
+
+    /// Refuses when this is the only one who can run the server.
+    async fn keep_an_admin(&self, user: &BareJid) -> Result<(), Fault> {
+        let is_admin = |account: &Account| account.role == Role::Admin && !account.disabled;
+        let account = self.users.find(user).await.map_err(of_user(user))?;
+        if !account.is_some_and(|account| is_admin(&account)) {
+            return Ok(());
+        }
+        for domain in &self.config().domains {
+            for account in self.users.list(domain).await.map_err(Fault::failed)? {
+                let same = domain.as_str() == user.domain().as_str()
+                    && user.node().is_some_and(|node| node.as_str() == account.localpart);
+                if is_admin(&account) && !same {
+                    return Ok(());
+                }
+            }
+        }
+        Err(Fault::new(
+            FaultKind::Invalid,
+            format!("{user} is the last administrator; give somebody else the role first"),
+        ))
+    }
+
+    async fn show(&self, user: &BareJid, account: &Account) -> Result<Value, Fault> {
+        let profile = Profile::find(&self.vault, user).await.map_err(Fault::failed)?;
+        Ok(describe(user, account, &profile))
+    }
+
+    async fn sign_out(&self, user: &BareJid) {
+        if let Some(running) = &self.running {
+            running.sign_out(user).await;
+        }
+    }
+
+    async fn show_keys(&self) -> Result<Value, Fault> {
+        let statistics = self.vault.store().statistics().await.map_err(Fault::failed)?;
+        let (source, place) = match &self.config().key {
+            KeySource::File(file) => ("file", Some(file.display().to_string())),
+            KeySource::Command(_) => ("command", None),
+            KeySource::Environment => ("environment", None),
+        };
+        Ok(json!({
+            "master_key": { "source": source, "file": place },
+            "data_keys": statistics.keys,
+            "archive_public_key": trail::public_key(&self.vault),
+        }))
+    }
+
+    async fn backup(&self, to: &Path) -> Result<Value, Fault> {
+        if !to.is_absolute() {
+            return Err(Fault::new(FaultKind::Invalid, "the backup's folder must be an absolute path"));
+        }
+        let wrap = |error: vault::VaultError| Fault::failed(format!("{}: {error}", to.display()));
+        self.vault.backup(to).await.map_err(wrap)?;
+        let bytes = bytes_in(to).map_err(Fault::failed)?;
+        Ok(json!({ "to": to, "bytes": bytes }))
+    }
+}
+
+impl Handler for Operations {
+    fn handle(&self, request: Request, progress: Progress) -> BoxFuture<'_, Result<Value, Fault>> {
+        self.carry_out(request, progress).boxed()
+    }
+}
+
+fn new_account(person: &NewPerson, role: Role) -> NewAccount {
+    NewAccount { role, name: person.profile.name.clone(), ..NewAccount::new(&person.password) }
+}
+
+fn bytes_in(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+fn exists(user: &BareJid) -> Fault {
+    Fault::new(FaultKind::Exists, format!("{user} exists already"))
+}
+
+/// The faults of accounts, with the address, which the operator knows and no log shows.
+fn of_user(user: &BareJid) -> impl Fn(UserError) -> Fault + use<> {
+    let user = user.clone();
+    move |error| match error {
+        UserError::Exists => exists(&user),
+        UserError::Unknown => Fault::new(FaultKind::Missing, format!("there is no account {user}")),
+        UserError::BadName | UserError::BadDisplayName | UserError::Password(_) => {
+            Fault::new(FaultKind::Invalid, format!("{user}: {error}"))
+        }
+        other => Fault::failed(other),
+    }
+}
+
+/// An account as commands show it.
+fn describe(user: &BareJid, account: &Account, profile: &Profile) -> Value {
+    let created =
+        OffsetDateTime::from_unix_timestamp(account.created).ok().and_then(|at| at.format(&Rfc3339).ok());
+    json!({
+        "address": user.as_str(),
+        "name": account.name.as_ref().or(profile.name.as_ref()),
+        "role": account.role,
+        "enabled": !account.disabled,
+        "created": created,
+        "groups": profile.groups,
+        "email": profile.email,
+        "phone": profile.phone,
+        "title": profile.title,
+    })
+}
