@@ -39,7 +39,8 @@ pub struct Server {
     web: Arc<Web>,
     stop: watch::Sender<bool>,
     spool: mpsc::UnboundedSender<Spool>,
-    alive: mpsc::Receiver<()>,
+    /// Every connection holds a sender, and so does the server itself until it stops.
+    alive: (mpsc::Sender<()>, mpsc::Receiver<()>),
 }
 
 /// Where the server listens, as bound: port 0 in the configuration is a real port here.
@@ -93,7 +94,7 @@ impl Server {
         let users = Users::new(vault.clone(), Default::default());
         let people = People::new(users.clone(), vault.clone());
         let (spool, spooling) = mpsc::unbounded_channel();
-        let (alive_guard, alive) = mpsc::channel(1);
+        let alive = mpsc::channel(1);
         let (stop, stopping) = watch::channel(false);
 
         // The archive delivers through the router, and the router names events by the archive.
@@ -120,7 +121,8 @@ impl Server {
         let presence =
             Presence::new(router.clone(), people.clone(), post.clone(), vault.clone(), spooled.clone());
         let bounds = Bounds { parcels: limits.outbox_stanzas.get(), bytes: limits.outbox_bytes.get() };
-        let sessions = Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive_guard);
+        let sessions =
+            Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive.0.downgrade());
 
         let mut handlers: Vec<Arc<dyn Handler>> = vec![
             Arc::new(ping::Ping),
@@ -251,14 +253,14 @@ impl Server {
     /// Stops: no new connections, `system-shutdown` to every stream, what is undelivered to the spool, a last commit
     /// and checkpoint.
     pub async fn shutdown(self) {
-        let Self { people, trail, sessions, stop, spool, mut alive, .. } = self;
+        let Self { people, trail, sessions, stop, spool, alive: (guard, mut alive), .. } = self;
         let _ = stop.send(true);
         for user in people.everyone() {
             for session in user.sessions() {
                 sessions.end(&session, Closed::Error(StreamCondition::SystemShutdown)).await;
             }
         }
-        drop(sessions);
+        drop(guard);
         // Connections that are still signing in hold a guard too; they are cut off at the deadline.
         let _ = tokio::time::timeout(DRAIN, alive.recv()).await;
         let (done, finished) = oneshot::channel();

@@ -24,7 +24,7 @@ pub struct Sessions {
     bounds: Bounds,
     wait: Duration,
     /// Held by every connection and every waiting session; shutting down waits until all are dropped.
-    alive: mpsc::Sender<()>,
+    alive: mpsc::WeakSender<()>,
 }
 
 /// A request to resume that cannot be granted (XEP-0198 §5).
@@ -46,14 +46,14 @@ impl Sessions {
         router: Router,
         bounds: Bounds,
         wait: Duration,
-        alive: mpsc::Sender<()>,
+        alive: mpsc::WeakSender<()>,
     ) -> Self {
         Self { resumable: Arc::default(), presence, router, bounds, wait, alive }
     }
 
     /// A guard that keeps the shutdown waiting.
-    pub fn guard(&self) -> mpsc::Sender<()> {
-        self.alive.clone()
+    pub fn guard(&self) -> Option<mpsc::Sender<()>> {
+        self.alive.upgrade()
     }
 
     /// How long a lost session can be resumed.
