@@ -5,6 +5,7 @@
 
 mod account;
 mod client;
+mod compare;
 mod fault;
 mod peer;
 mod process;
@@ -45,11 +46,13 @@ struct Cli {
     #[arg(long, global = true, default_value_t = 1)]
     threads: usize,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// All servers and scenarios side by side; the default
+    Compare(compare::Plan),
     /// Messages delivered a second, between pairs of users with a window of messages under way
     Messages(Run<messages::Plan>),
     /// Time that a message takes at a fixed rate
@@ -118,6 +121,7 @@ struct Details {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let command = cli.command.unwrap_or_else(|| Command::Compare(compare::Plan::default()));
     let runtime = match cli.threads {
         0 | 1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         threads => tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
@@ -126,7 +130,7 @@ fn main() -> ExitCode {
         runtime.block_on(async {
             // Falling out of here drops what was started, which ends the servers.
             tokio::select! {
-                done = perform(cli.command, cli.json) => done,
+                done = perform(command, cli.json) => done,
                 interrupted = interruption() => interrupted,
             }
         })
@@ -151,6 +155,10 @@ async fn interruption() -> Result<()> {
 
 async fn perform(command: Command, json: bool) -> Result<()> {
     let outcome = match command {
+        Command::Compare(plan) => {
+            print!("{}", compare::run(&plan, json).await?);
+            return Ok(());
+        }
         Command::Accounts { users } => {
             print!("{}", account::csv(&Account::first(users)));
             return Ok(());
@@ -196,11 +204,7 @@ async fn on(
 ) -> Result<Outcome> {
     let details = &against.details;
     if let Some(peer) = against.server {
-        let chancery = match &details.chancery {
-            Some(path) => path.clone(),
-            None => beside_me()?,
-        };
-        let mut site = Site::create(peer, &chancery)?;
+        let mut site = Site::create(peer, &peer::chancery_binary(details.chancery.as_deref())?)?;
         let running = site.start(accounts).await?;
         let outcome = scenario(&running.target).await;
         running.stop().await?;
@@ -234,9 +238,4 @@ async fn on(
         peer::register(endpoint, 0..accounts).await?;
     }
     scenario(&target).await
-}
-
-fn beside_me() -> Result<PathBuf> {
-    let me = std::env::current_exe().during("finding this program")?;
-    Ok(me.with_file_name("chancery"))
 }

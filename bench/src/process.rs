@@ -1,6 +1,8 @@
 //! What a server costs, as the kernel counts it: CPU time and memory of a process and its children.
 
+use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -24,6 +26,28 @@ impl Tree {
     /// User and system time so far, of living processes and of children that they waited for.
     pub(crate) fn cpu(&self) -> Duration {
         self.members().into_iter().map(|pid| TICK * ticks(pid).unwrap_or(0)).sum()
+    }
+
+    /// Time so far of every thread, by process and thread id, with the thread's name.
+    pub(crate) fn threads(&self) -> HashMap<(u32, u32), (String, Duration)> {
+        let mut threads = HashMap::new();
+        for pid in self.members() {
+            for entry in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+                let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                    continue;
+                };
+                let folder = entry.path();
+                let name = fs::read_to_string(folder.join("comm")).unwrap_or_default();
+                let Some(fields) = fields(&folder.join("stat")) else { continue };
+                let ticks = fields
+                    .get(11..13)
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|field| field.parse::<u32>().ok());
+                threads.insert((pid, id), (name.trim_end().to_owned(), TICK * ticks.sum::<u32>()));
+            }
+        }
+        threads
     }
 
     /// Resident bytes, each shared page divided among those who map it.
@@ -71,9 +95,13 @@ impl Tree {
     }
 }
 
-/// The fields of `/proc/PID/stat` after the command name, which may hold spaces itself.
 fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    fields(Path::new(&format!("/proc/{pid}/stat")))
+}
+
+/// The fields of a `stat` file after the command name, which may hold spaces itself.
+fn fields(path: &Path) -> Option<Vec<String>> {
+    let text = fs::read_to_string(path).ok()?;
     let (_, rest) = text.rsplit_once(')')?;
     Some(rest.split_ascii_whitespace().map(str::to_owned).collect())
 }
@@ -95,6 +123,44 @@ fn kib(path: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// How the machine's processors spent their time, all processes together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Machine {
+    pub(crate) busy: Duration,
+    pub(crate) idle: Duration,
+    /// Idle while a disk was being waited for.
+    pub(crate) disk: Duration,
+    /// Taken by other guests of the same host.
+    pub(crate) stolen: Duration,
+}
+
+impl Machine {
+    /// Since the machine started.
+    pub(crate) fn now() -> Machine {
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default();
+        let ticks: Vec<u64> =
+            line.split_ascii_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+        let time = |field: usize| Duration::from_millis(10 * ticks.get(field).copied().unwrap_or(0));
+        // user, nice, system, idle, iowait, irq, softirq, steal: proc(5).
+        Machine {
+            busy: [0, 1, 2, 5, 6].into_iter().map(time).sum(),
+            idle: time(3),
+            disk: time(4),
+            stolen: time(7),
+        }
+    }
+
+    pub(crate) fn since(self, before: Machine) -> Machine {
+        Machine {
+            busy: self.busy.saturating_sub(before.busy),
+            idle: self.idle.saturating_sub(before.idle),
+            disk: self.disk.saturating_sub(before.disk),
+            stolen: self.stolen.saturating_sub(before.stolen),
+        }
+    }
 }
 
 /// Makes room for this many open files, here and in the servers started from here.

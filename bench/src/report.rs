@@ -19,20 +19,26 @@ pub(crate) struct Outcome {
     pub(crate) tls: bool,
     pub(crate) server: String,
     pub(crate) figures: Vec<Figure>,
+    /// What kept the server from doing more, as far as can be told from outside.
+    pub(crate) limit: Option<String>,
 }
 
 impl Outcome {
     pub(crate) fn new(scenario: &'static str, tls: bool, server: &str) -> Outcome {
-        Outcome { scenario, tls, server: server.to_owned(), figures: Vec::new() }
+        Outcome { scenario, tls, server: server.to_owned(), figures: Vec::new(), limit: None }
     }
 
     pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str) {
         self.figures.push(Figure { name, value, unit });
     }
 
-    #[allow(dead_code)]
     pub(crate) fn figure(&self, name: &str) -> Option<f64> {
         self.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+    }
+
+    /// The scenario's name for people.
+    pub(crate) fn title(&self) -> String {
+        format!("{}{}", self.scenario, if self.tls { " over TLS" } else { "" })
     }
 
     /// The figures as a table of two columns.
@@ -43,8 +49,9 @@ impl Outcome {
                 format!("{} {}", number(figure.value), figure.unit).trim_end().to_owned(),
             ]
         });
-        let title = format!("{}{}", self.scenario, if self.tls { " over TLS" } else { "" });
-        table(&[&title, &self.server], &rows.collect::<Vec<_>>())
+        let mut rows: Vec<Vec<String>> = rows.collect();
+        rows.extend(self.limit.iter().map(|limit| vec!["limited by".to_owned(), limit.clone()]));
+        table(&[&self.title(), &self.server], &rows)
     }
 }
 

@@ -63,8 +63,16 @@ impl Peer {
         Peer::Ejabberd(Archive::Off),
     ];
 
+    /// The program that has to be there.
+    pub(crate) fn program(self) -> Option<&'static str> {
+        match self {
+            Peer::Relay | Peer::Chancery => None,
+            Peer::Prosody(_) => Some("prosody"),
+            Peer::Ejabberd(_) => Some("ejabberdctl"),
+        }
+    }
+
     /// What a reader needs to know about the archive in this row.
-    #[allow(dead_code)]
     pub(crate) fn archive(self) -> &'static str {
         match self {
             Peer::Relay => "none",
@@ -74,11 +82,6 @@ impl Peer {
             Peer::Prosody(Archive::Sqlite) | Peer::Ejabberd(Archive::Sqlite) => "SQLite, fsync",
             Peer::Prosody(Archive::Off) | Peer::Ejabberd(Archive::Off) => "off",
         }
-    }
-
-    #[allow(dead_code)]
-    pub(crate) fn archives(self) -> bool {
-        !matches!(self, Peer::Relay | Peer::Prosody(Archive::Off) | Peer::Ejabberd(Archive::Off))
     }
 }
 
@@ -337,6 +340,14 @@ pub(crate) async fn register(endpoint: &Endpoint, numbers: std::ops::Range<usize
         ended.map_err(|error| Fault::Io { what: "registering".to_owned(), source: error.into() })??;
     }
     Ok(())
+}
+
+/// The binary to measure as Chancery: the one that was named, else the one that was built beside this program.
+pub(crate) fn chancery_binary(named: Option<&Path>) -> Result<PathBuf> {
+    match named {
+        Some(path) => Ok(path.to_owned()),
+        None => Ok(std::env::current_exe().during("finding this program")?.with_file_name("chancery")),
+    }
 }
 
 fn loopback(port: u16) -> SocketAddr {

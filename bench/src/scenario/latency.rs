@@ -35,6 +35,8 @@ pub(crate) struct Plan {
 }
 
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How long the last messages may take to arrive before they count as lost.
+const DRAIN: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Shared {
@@ -66,14 +68,14 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let cost = meter.read();
     shared.over.store(true, Ordering::Relaxed);
     let drained = async {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + DRAIN;
         let waiting = || shared.sent.load(Ordering::Relaxed) > shared.arrived.load(Ordering::Relaxed);
         while waiting() && Instant::now() < deadline {
             sleep(Duration::from_millis(5)).await;
         }
     };
     unless_failed(&mut tasks, drained).await?;
-    let lost = shared.sent.load(Ordering::Relaxed) - shared.arrived.load(Ordering::Relaxed);
+    let lost = shared.sent.load(Ordering::Relaxed).saturating_sub(shared.arrived.load(Ordering::Relaxed));
     tasks.abort_all();
     while let Some(user) = tasks.join_next().await {
         match user {
@@ -85,6 +87,8 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let mut samples =
         std::mem::take(&mut *shared.samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     let count = samples.len() as u64;
+    // What never came was under way at least this long.
+    samples.resize(samples.len() + lost as usize, DRAIN.as_micros() as u32);
     let [p50, p95, p99, worst] = percentiles(&mut samples, [0.5, 0.95, 0.99, 1.0]);
     let mut outcome = Outcome::new("latency", plan.tls, &target.name);
     for (name, micros) in [("p50", p50), ("p95", p95), ("p99", p99), ("max", worst)] {
@@ -138,7 +142,7 @@ impl User {
                 continue;
             };
             self.shared.arrived.fetch_add(1, Ordering::Relaxed);
-            if sent >= WARM_UP && !self.shared.over.load(Ordering::Relaxed) {
+            if sent >= WARM_UP {
                 let micros = u32::try_from(now.saturating_sub(sent).as_micros()).unwrap_or(u32::MAX);
                 self.shared.samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(micros);
             }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{MIB, Meter, cast, unless_failed};
 use crate::account::Account;
 use crate::client::Client;
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
 use crate::peer::Target;
 use crate::report::Outcome;
 use crate::scan;
@@ -80,7 +80,15 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     }
 
     if plan.count.is_none() {
-        unless_failed(&mut tasks, sleep(WARM_UP)).await?;
+        let warm = async {
+            sleep(WARM_UP).await;
+            let deadline = Instant::now() + DRAIN;
+            // A slow server may still be busy with the first round.
+            while tally.delivered() < users as u64 && Instant::now() < deadline {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        unless_failed(&mut tasks, warm).await?;
     }
     if let Some(tree) = target.tree {
         tree.forget_peak();
@@ -157,7 +165,7 @@ impl User {
                 self.client.send(&out).await?;
             }
             if self.client.read().await? == 0 {
-                return Err(crate::fault::Fault::Closed("a conversation"));
+                return Err(Fault::Closed("a conversation"));
             }
             due = 0;
             let mut refused = 0;
@@ -170,7 +178,7 @@ impl User {
                     }
                 } else if item.starts_with(b"<stream:error") {
                     let answer = String::from_utf8_lossy(item).into_owned();
-                    return Err(crate::fault::Fault::Refused { step: "the conversation", answer });
+                    return Err(Fault::Refused { step: "the conversation", answer });
                 }
             }
             self.tally.delivered.fetch_add(due as u64, Ordering::Relaxed);

@@ -7,6 +7,7 @@ pub(crate) mod latency;
 pub(crate) mod logins;
 pub(crate) mod messages;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::account::Account;
 use crate::client::{Client, Endpoint};
 use crate::fault::{Fault, Result};
 use crate::peer::Target;
-use crate::process::{self, Tree};
+use crate::process::{self, Machine, Tree};
 use crate::report::Outcome;
 
 /// How many sign-ins are under way at once while a scenario gets ready.
@@ -77,28 +78,51 @@ struct Meter {
     tree: Option<Tree>,
     began: Instant,
     server: Duration,
+    threads: Threads,
     own: Duration,
+    machine: Machine,
 }
+
+type Threads = HashMap<(u32, u32), (String, Duration)>;
 
 /// The reading of a [`Meter`].
 struct Cost {
     elapsed: Duration,
     /// Absent when the server's process is not known.
     server: Option<Duration>,
+    /// The server's thread that worked most.
+    busiest: Option<(String, Duration)>,
     own: Duration,
+    machine: Machine,
 }
 
 impl Meter {
     fn start(target: &Target) -> Meter {
-        let server = target.tree.map_or(Duration::ZERO, |tree| tree.cpu());
-        Meter { tree: target.tree, began: Instant::now(), server, own: process::own_cpu() }
+        Meter {
+            tree: target.tree,
+            began: Instant::now(),
+            server: target.tree.map_or(Duration::ZERO, |tree| tree.cpu()),
+            threads: target.tree.map(|tree| tree.threads()).unwrap_or_default(),
+            own: process::own_cpu(),
+            machine: Machine::now(),
+        }
     }
 
     fn read(&self) -> Cost {
+        let elapsed = self.began.elapsed();
+        let busiest = self.tree.and_then(|tree| {
+            let spent = tree.threads().into_iter().map(|(id, (name, time))| {
+                let before = self.threads.get(&id).map_or(Duration::ZERO, |(_, before)| *before);
+                (name, time.saturating_sub(before))
+            });
+            spent.max_by_key(|(_, time)| *time)
+        });
         Cost {
-            elapsed: self.began.elapsed(),
+            elapsed,
             server: self.tree.map(|tree| tree.cpu().saturating_sub(self.server)),
+            busiest,
             own: process::own_cpu().saturating_sub(self.own),
+            machine: Machine::now().since(self.machine),
         }
     }
 }
@@ -108,14 +132,32 @@ impl Cost {
         count as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// Adds the processor time for each thousand of `count`, in milliseconds.
+    /// Adds the processor time for each thousand of `count`, who was busy meanwhile, and what held the server back.
     fn report(&self, outcome: &mut Outcome, count: u64) {
         let each = |time: Duration| time.as_secs_f64() * 1e6 / count.max(1) as f64;
-        if let Some(server) = self.server {
+        let cores = |time: Duration| time.as_secs_f64() / self.elapsed.as_secs_f64();
+        let server = self.server.unwrap_or_default();
+        if self.server.is_some() {
             outcome.add("server CPU per 1,000", each(server), "ms");
-            outcome.add("server cores busy", server.as_secs_f64() / self.elapsed.as_secs_f64(), "");
+            outcome.add("server cores busy", cores(server), "");
         }
         outcome.add("generator CPU per 1,000", each(self.own), "ms");
+        let others = self.machine.busy.saturating_sub(server + self.own);
+        outcome.add("other processes", cores(others), "cores");
+        outcome.add("waiting for the disk", cores(self.machine.disk), "cores");
+        outcome.add("taken by the host", cores(self.machine.stolen), "cores");
+
+        let spare = cores(self.machine.idle + self.machine.disk);
+        outcome.limit = match &self.busiest {
+            _ if spare < 0.15 && cores(others) > 0.25 => Some("the machine, which had other work".to_owned()),
+            _ if spare < 0.15 => Some("the processors".to_owned()),
+            Some((name, time)) if cores(*time) > 0.85 => Some(format!("one thread ({name})")),
+            Some(_) if cores(self.machine.disk) > 0.2 => Some("the disk".to_owned()),
+            Some((name, time)) => {
+                Some(format!("waiting; the busiest thread is {name} with {:.0} %", 100.0 * cores(*time)))
+            }
+            None => None,
+        };
     }
 }
 
