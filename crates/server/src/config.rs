@@ -339,6 +339,10 @@ impl Config {
         note(self.key != new.key, "key");
         note(self.admin_socket != new.admin_socket, "admin.socket");
         note(self.listen != new.listen, "listen");
+        note(self.registration != new.registration, "registration.open");
+        note(self.limits_reloaded(new) != new.limits, "limits");
+        note(self.policy != new.policy, "policy.encrypted_messages");
+        note(self.contact != new.contact, "contact");
         note(self.log.format != new.log.format, "log.format");
         note(self.development != new.development, "development.insecure_login");
         keys
@@ -347,15 +351,18 @@ impl Config {
     /// This configuration with everything from `new` that can change while running.
     pub fn with_reloaded(&self, new: &Self) -> Self {
         Self {
-            domains: self.domains.clone(),
-            data: self.data.clone(),
-            key: self.key.clone(),
-            admin_socket: self.admin_socket.clone(),
-            listen: self.listen.clone(),
+            tls: new.tls.clone(),
+            http: new.http.clone(),
+            metrics: new.metrics.clone(),
+            limits: self.limits_reloaded(new),
             log: Log { format: self.log.format, level: new.log.level.clone() },
-            development: self.development,
-            ..new.clone()
+            warnings: new.warnings.clone(),
+            ..self.clone()
         }
+    }
+
+    fn limits_reloaded(&self, new: &Self) -> Limits {
+        Limits { logins_per_minute: new.limits.logins_per_minute, ..self.limits }
     }
 }
 

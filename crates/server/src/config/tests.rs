@@ -235,14 +235,17 @@ fn secrets_do_not_show_in_debug_output() {
 fn reloading_takes_what_can_change_and_names_what_cannot() {
     let old = load("").unwrap();
     let mut new = old.clone();
-    new.registration.open = true;
+    new.limits.logins_per_minute = None;
+    new.log.level = "debug".into();
+    assert!(old.needs_restart(&new).is_empty());
+    assert_eq!(old.with_reloaded(&new), new);
+
     new.limits.stanza_bytes = 20_000;
     new.listen.xmpp.clear();
-    assert_eq!(old.needs_restart(&new), ["listen"]);
+    assert_eq!(old.needs_restart(&new), ["listen", "limits"]);
     let merged = old.with_reloaded(&new);
-    assert!(merged.registration.open);
-    assert_eq!(merged.limits.stanza_bytes, 20_000);
-    assert_eq!(merged.listen, old.listen);
+    assert_eq!(merged.limits.logins_per_minute, None);
+    assert_eq!((merged.limits.stanza_bytes, merged.listen), (old.limits.stanza_bytes, old.listen));
 }
 
 #[test]
