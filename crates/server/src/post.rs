@@ -193,12 +193,15 @@ pub fn settle(router: &Router, outcome: Outcome<Judged>) {
 /// RFC 6121 §8.5 before the archive: what can reach nobody goes back at once, and is no event. The error is `None`
 /// where the RFC wants silence.
 fn deliverable(letter: &Letter) -> Result<(), Option<StanzaError>> {
-    let Target::User(user) = &letter.target else { return Ok(()) };
-    if letter.stanza.kind != Kind::Message {
-        return Ok(());
-    }
     let stanza = &letter.stanza;
-    if letter.to.resource().is_some_and(|resource| user.session(resource.as_str()).is_some()) {
+    let user = match &letter.target {
+        Target::User(user) => user,
+        Target::Host if stanza.kind == Kind::Presence => return Err(None),
+        Target::Host | Target::Nobody => return Err(Some(StanzaCondition::ServiceUnavailable.into())),
+        Target::Outside => return Err(Some(StanzaCondition::RemoteServerNotFound.into())),
+    };
+    let present = letter.to.resource().is_some_and(|resource| user.session(resource.as_str()).is_some());
+    if present || stanza.kind != Kind::Message {
         return Ok(());
     }
     match message_type(stanza) {

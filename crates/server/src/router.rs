@@ -109,11 +109,8 @@ impl Router {
             (Target::User(user), Kind::Message) => self.message(letter, user, sequence),
             (Target::User(user), Kind::Presence) => self.presence(letter, user),
             (Target::User(user), Kind::Iq) => self.iq(letter, user),
-            (Target::Host, _) => {}
-            (Target::Nobody, _) => self.bounce(&letter.stanza, unavailable()),
-            (Target::Outside, _) => {
-                self.bounce(&letter.stanza, StanzaCondition::RemoteServerNotFound.into());
-            }
+            // What reaches nobody was refused before it was archived.
+            (Target::Host | Target::Nobody | Target::Outside, _) => {}
         }
     }
 
@@ -137,15 +134,12 @@ impl Router {
                 let _ = self.0.spool.send(Spool::Flush(user.clone()));
             }
             served.clear();
-        } else if served.is_empty() {
-            match sequence {
-                // Everybody left between the verdict and now.
-                Some(sequence) if is_kept(stanza) => self.keep(&user.jid, vec![sequence]),
-                _ => {}
+        } else {
+            served.retain(|session| session.outbox.push(message_parcel(stanza, &session.jid, id.as_ref())));
+            // Everybody left between the verdict and now.
+            if let (true, Some(sequence)) = (served.is_empty() && is_kept(stanza), sequence) {
+                self.keep(&user.jid, vec![sequence]);
             }
-        }
-        for session in &served {
-            session.outbox.push(message_parcel(stanza, &session.jid, id.as_ref()));
         }
         carbons::copy(stanza, letter, user, &served, id.as_ref());
     }
