@@ -16,12 +16,20 @@ pub struct Limits {
     pub elements: usize,
     /// Bytes of one name or one attribute value. (Text is bounded by `stanza_bytes` alone.)
     pub token_bytes: usize,
+    /// Namespace declarations in force at once. Each use of a prefix searches them.
+    pub declarations: usize,
 }
 
 impl Limits {
     /// What is enough to negotiate a stream and sign in.
-    pub const BEFORE_SIGN_IN: Limits =
-        Limits { stanza_bytes: 16_384, depth: 16, attributes: 32, elements: 128, token_bytes: 4_096 };
+    pub const BEFORE_SIGN_IN: Limits = Limits {
+        stanza_bytes: 16_384,
+        depth: 16,
+        attributes: 32,
+        elements: 128,
+        token_bytes: 4_096,
+        declarations: 32,
+    };
 
     /// For stanzas that this server made or stored itself, and has bounded already.
     pub(crate) const TRUSTED: Limits = Limits {
@@ -30,6 +38,7 @@ impl Limits {
         attributes: 4_096,
         elements: 1 << 20,
         token_bytes: 1 << 20,
+        declarations: 1 << 16,
     };
 
     /// Places within a stanza are kept in 32 bits.
@@ -40,7 +49,14 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { stanza_bytes: 262_144, depth: 64, attributes: 64, elements: 8_192, token_bytes: 16_384 }
+        Limits {
+            stanza_bytes: 262_144,
+            depth: 64,
+            attributes: 64,
+            elements: 8_192,
+            token_bytes: 16_384,
+            declarations: 128,
+        }
     }
 }
 

@@ -6,15 +6,16 @@
 use rxml::{NcName, RawQName};
 
 use crate::frame_error::FrameError;
+use crate::limits::Limits;
 use crate::ns::{self, Symbol};
 
-/// Declarations in force at once. Each use of a prefix searches them, so their number bounds the work per attribute.
-const MAX_DECLARATIONS: usize = 256;
+/// Bytes of a namespace name. A tree holds one copy for each element, and writing it anew may repeat it as often.
+const MAX_NAMESPACE_BYTES: usize = 512;
 
 const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 
 /// The namespace declarations in force, innermost last, and the element whose start tag is being read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Scope {
     declarations: Vec<Declaration>,
     /// For each open element, how many declarations were in force around it.
@@ -30,7 +31,7 @@ struct Declaration {
     uri: Symbol,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct RawAttribute {
     prefix: Option<NcName>,
     name: NcName,
@@ -134,9 +135,9 @@ impl Scope {
         &mut self,
         name: RawQName,
         value: String,
-        limit: usize,
+        limits: &Limits,
     ) -> Result<(), FrameError> {
-        if self.attributes.len() >= limit {
+        if self.attributes.len() >= limits.attributes {
             return Err(FrameError::Limit("attributes of an element"));
         }
         let (prefix, name) = name;
@@ -148,12 +149,12 @@ impl Scope {
     }
 
     /// The start tag ends, and with it the element is open.
-    pub(crate) fn open(&mut self) -> Result<StartTag, FrameError> {
+    pub(crate) fn open(&mut self, limits: &Limits) -> Result<StartTag, FrameError> {
         let Some((prefix, name)) = self.element.take() else {
             return Err(FrameError::BadFormat("start tag without a name"));
         };
         self.open.push(self.declarations.len() as u32);
-        let names_content = self.declare()?;
+        let names_content = self.declare(limits)?;
         if prefix.as_ref().is_some_and(|prefix| *prefix == "xml" || *prefix == "xmlns") {
             return Err(FrameError::BadNamespacePrefix);
         }
@@ -199,7 +200,7 @@ impl Scope {
     }
 
     /// Moves the declarations among the attributes into force. Returns whether one names a content namespace.
-    fn declare(&mut self) -> Result<bool, FrameError> {
+    fn declare(&mut self, limits: &Limits) -> Result<bool, FrameError> {
         let mut names_content = false;
         let declarations = &mut self.declarations;
         let mut refused = None;
@@ -216,11 +217,14 @@ impl Scope {
                 // rxml has checked that it is bound to what it always stands for.
                 return false;
             }
+            if attribute.value.len() > MAX_NAMESPACE_BYTES {
+                refused = Some(FrameError::Limit("bytes of a namespace"));
+            }
             names_content |= ns::is_content(&attribute.value);
             declarations.push(Declaration { prefix, uri: ns::symbol(&attribute.value) });
             false
         });
-        if declarations.len() > MAX_DECLARATIONS {
+        if declarations.len() > limits.declarations {
             refused = Some(FrameError::Limit("namespace declarations"));
         }
         refused.map_or(Ok(names_content), Err)

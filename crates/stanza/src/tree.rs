@@ -64,12 +64,23 @@ pub(crate) enum Content {
 }
 
 /// Reads one complete element that has been validated before.
-pub(crate) fn read(bytes: &[u8], mut scope: Scope, content: Content) -> Result<Element, FrameError> {
-    let mut parser = RawParser::with_options(rxml::Options {
-        // rxml reserves this much at once.
-        max_token_length: bytes.len().min(Limits::default().token_bytes) + 8,
-        ..rxml::Options::default()
-    });
+pub(crate) fn read(bytes: &[u8], scope: &Scope, content: Content) -> Result<Element, FrameError> {
+    // rxml reserves the longest token that it allows whenever it meets a reference, so be modest at first.
+    let whole = bytes.len() + 8;
+    match read_with(bytes, scope.clone(), content, whole.min(4_096)) {
+        Err(FrameError::Limit(_)) if whole > 4_096 => read_with(bytes, scope.clone(), content, whole),
+        result => result,
+    }
+}
+
+fn read_with(
+    bytes: &[u8],
+    mut scope: Scope,
+    content: Content,
+    longest: usize,
+) -> Result<Element, FrameError> {
+    let mut parser =
+        RawParser::with_options(rxml::Options { max_token_length: longest, ..rxml::Options::default() });
     let mut tree = TreeBuilder::default();
     let mut rest = bytes;
     // How many elements are open, from the outermost on, that are all in the content namespace.
@@ -78,10 +89,10 @@ pub(crate) fn read(bytes: &[u8], mut scope: Scope, content: Content) -> Result<E
         match parser.parse(&mut rest, false) {
             Ok(Some(RawEvent::ElementHeadOpen(_, name))) => scope.begin(name),
             Ok(Some(RawEvent::Attribute(_, name, value))) => {
-                scope.attribute(name, value, Limits::TRUSTED.attributes)?
+                scope.attribute(name, value, &Limits::TRUSTED)?
             }
             Ok(Some(RawEvent::ElementHeadClose(_))) => {
-                let mut tag = scope.open()?;
+                let mut tag = scope.open(&Limits::TRUSTED)?;
                 if let Content::Unify(ns) = content
                     && tree.depth() == unified
                     && ns::is_content(&tag.ns)
@@ -114,53 +125,69 @@ pub(crate) fn read(bytes: &[u8], mut scope: Scope, content: Content) -> Result<E
 /// Appends `element` where `surrounding` is the default namespace.
 ///
 /// Every element is written under the default namespace and prefixes are made only for attributes that need one, so
-/// the output means the same wherever it is put.
+/// the output means the same wherever it is put. The names of elements must be names; those that were read are.
 pub fn write_element(element: &Element, surrounding: &str, out: &mut Vec<u8>) {
+    write_bounded(element, surrounding, out, usize::MAX);
+}
+
+/// Appends an element or a text.
+pub(crate) fn write_node(node: &Node, surrounding: &str, out: &mut Vec<u8>, most: usize) {
+    match node {
+        Node::Element(element) => write_bounded(element, surrounding, out, most),
+        Node::Text(text) => escape_text(text, out),
+    }
+}
+
+/// Gives up half-way once `out` holds more than `most` bytes: what it then holds is of no use.
+pub(crate) fn write_bounded(element: &Element, surrounding: &str, out: &mut Vec<u8>, most: usize) {
+    if out.len() > most {
+        return;
+    }
     let name = element.name().as_bytes();
     out.push(b'<');
     out.extend_from_slice(name);
     let ns = element.ns();
     if ns != surrounding {
-        out.extend_from_slice(b" xmlns='");
-        escape_attribute(&ns, out);
-        out.push(b'\'');
+        write_attribute(b"xmlns", &ns, out);
     }
-    for (number, ((ns, name), value)) in element.attrs().iter().enumerate() {
-        out.push(b' ');
-        if *ns == ns::XML {
-            out.extend_from_slice(b"xml:");
-        } else if !ns.is_none() {
-            let prefix = format!("a{number}");
-            out.extend_from_slice(b"xmlns:");
-            out.extend_from_slice(prefix.as_bytes());
-            out.extend_from_slice(b"='");
-            escape_attribute(ns, out);
-            out.extend_from_slice(b"' ");
-            out.extend_from_slice(prefix.as_bytes());
-            out.push(b':');
-        }
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"='");
-        escape_attribute(value, out);
-        out.push(b'\'');
-    }
+    write_attributes(element, out);
     if element.nodes().next().is_none() {
         out.extend_from_slice(b"/>");
         return;
     }
     out.push(b'>');
     for node in element.nodes() {
-        write_node(node, &ns, out);
+        write_node(node, &ns, out, most);
     }
     out.extend_from_slice(b"</");
     out.extend_from_slice(name);
     out.push(b'>');
 }
 
-/// Appends an element or a text.
-pub(crate) fn write_node(node: &Node, surrounding: &str, out: &mut Vec<u8>) {
-    match node {
-        Node::Element(element) => write_element(element, surrounding, out),
-        Node::Text(text) => escape_text(text, out),
+/// The attributes come in the order of their namespaces, so each namespace is declared once.
+fn write_attributes(element: &Element, out: &mut Vec<u8>) {
+    let mut declared = 0;
+    let mut last = None;
+    for ((ns, name), value) in element.attrs() {
+        if ns.is_none() {
+            write_attribute(name.as_bytes(), value, out);
+        } else if *ns == ns::XML {
+            write_attribute(format!("xml:{name}").as_bytes(), value, out);
+        } else {
+            if last != Some(ns) {
+                declared += 1;
+                write_attribute(format!("xmlns:a{declared}").as_bytes(), ns, out);
+                last = Some(ns);
+            }
+            write_attribute(format!("a{declared}:{name}").as_bytes(), value, out);
+        }
     }
+}
+
+fn write_attribute(name: &[u8], value: &str, out: &mut Vec<u8>) {
+    out.push(b' ');
+    out.extend_from_slice(name);
+    out.extend_from_slice(b"='");
+    escape_attribute(value, out);
+    out.push(b'\'');
 }

@@ -5,7 +5,9 @@
 
 mod support;
 
-use stanza::{Flavour, FrameError, Framer, Framing, Item, Limits, StreamCondition, StreamCondition::*};
+use stanza::{
+    Flavour, FrameError, Framer, Framing, Item, Limits, Stanza, StreamCondition, StreamCondition::*,
+};
 use support::{HEADER, all, drain, one, open, open_with, stanza, tail};
 
 /// The condition that `bytes` within an open stream end in.
@@ -218,6 +220,35 @@ fn namespace_declarations_without_end_are_cut_off() {
     };
     let deep: String = (0..20).map(layer).collect();
     assert_eq!(condition(format!("<message>{deep}").as_bytes()), PolicyViolation);
+}
+
+#[test]
+fn a_payload_written_anew_cannot_grow_without_bound() {
+    // Each of these elements is 5 bytes as sent, and hundreds once its prefix is gone.
+    let uri = "u".repeat(500);
+    let many = format!("<message xmlns:p='{uri}'>{}</message>", "<p:a/><b/>".repeat(4_000));
+    assert_eq!(one(many.as_bytes()), Err(FrameError::Limit("bytes of a stanza")));
+
+    let attributes = format!(
+        "<message xmlns:p='{uri}'><a{}/></message>",
+        (0..50).map(|n| format!(" p:a{n}=''")).collect::<String>()
+    );
+    assert!(stanza(&attributes).tail().len() < 2_000, "one declaration serves all attributes of an element");
+
+    let long = format!("<message><a xmlns='{}'/></message>", "u".repeat(1_000));
+    assert_eq!(one(long.as_bytes()), Err(FrameError::Limit("bytes of a namespace")));
+}
+
+#[test]
+fn what_was_accepted_can_be_stored_and_read_back_however_many_declarations_it_takes() {
+    let attributes: String = (0..30).map(|n| format!(" p{n}:a=''")).collect();
+    let declarations: String = (0..30).map(|n| format!(" xmlns:p{n}='u{n}'")).collect();
+    let nested = format!("<a{attributes}>").repeat(60) + &"</a>".repeat(60);
+    let message = stanza(&format!("<message{declarations}>{nested}</message>"));
+    let mut stored = Vec::new();
+    message.write(&mut stored, Some(stanza::ns::CLIENT));
+    assert_eq!(Stanza::parse(&stored).as_ref(), Ok(&message));
+    assert_eq!(message.element().children().next().unwrap().attrs().len(), 30);
 }
 
 #[test]

@@ -207,6 +207,14 @@ fn a_name_that_would_break_the_xml_is_refused() {
 }
 
 #[test]
+fn a_long_attribute_survives_in_a_tree() {
+    let long = "x".repeat(10_000);
+    let message = stanza(&format!("<message><a xmlns='u' b='{long}'/></message>"));
+    assert_eq!(message.payload("a", "u").unwrap().attr("b"), Some(&*long));
+    assert_eq!(message.element().get_child("a", "u").unwrap().attr("b"), Some(&*long));
+}
+
+#[test]
 fn a_written_element_reads_back_wherever_it_is_put() {
     let source = "<a xmlns='u' b='&#10;&apos;' xml:lang='de'>t<c xmlns=''/><d xmlns='v' xmlns:p='w' p:e='1'>&amp;</d></a>";
     let element: Element = source.parse().unwrap();

@@ -1,6 +1,7 @@
 //! What the parser's events make of an element: a header, a stanza, a nonza.
 
 use bytes::Bytes;
+use minidom::Element;
 use rxml::{RawEvent, RawQName};
 
 use super::{BETWEEN, Framer, Item, Stage, StreamHeader, is_blank};
@@ -8,8 +9,8 @@ use crate::frame_error::FrameError;
 use crate::limits::Framing;
 use crate::ns::{self, Symbol};
 use crate::scope::StartTag;
-use crate::stanza::{Child, Kind, Stanza};
-use crate::tree::{self, Content, TreeBuilder};
+use crate::stanza::{Child, InvalidStanza, Kind, Stanza};
+use crate::tree::{self, Content};
 
 /// An element at stream level, or the stream header, that has begun.
 pub(super) struct Reading {
@@ -27,7 +28,8 @@ enum Body {
         root: String,
     },
     Stanza(Box<Draft>),
-    Nonza(TreeBuilder),
+    /// Any other element. Its tree is built once it is complete: until then its bytes take far less memory.
+    Nonza,
     Open(StreamHeader),
     Close,
 }
@@ -64,10 +66,10 @@ impl Framer {
             RawEvent::XmlDeclaration(..) => Ok(None),
             RawEvent::ElementHeadOpen(_, name) => self.head_opens(name).map(|()| None),
             RawEvent::Attribute(_, name, value) => {
-                self.scope.attribute(name, value, self.limits.attributes).map(|()| None)
+                self.scope.attribute(name, value, &self.limits).map(|()| None)
             }
             RawEvent::ElementHeadClose(_) => self.head_closes(),
-            RawEvent::Text(_, text) => self.text(text).map(|()| None),
+            RawEvent::Text(_, text) => self.text(&text).map(|()| None),
             RawEvent::ElementFoot(_) => self.foot(),
         }
     }
@@ -100,7 +102,7 @@ impl Framer {
     }
 
     fn head_closes(&mut self) -> Result<Option<Item>, FrameError> {
-        let tag = self.scope.open()?;
+        let tag = self.scope.open(&self.limits)?;
         let level = self.scope.depth() - self.base();
         let Some(reading) = &mut self.reading else { return Ok(None) };
         match &mut reading.body {
@@ -115,7 +117,7 @@ impl Framer {
                 }
             }
             Body::Stanza(draft) => draft.opens(tag, level),
-            Body::Nonza(tree) => tree.open(tag),
+            Body::Nonza => {}
             Body::Open(_) | Body::Close => return Err(FrameError::BadFormat("a frame that should be empty")),
         }
         Ok(None)
@@ -164,11 +166,7 @@ impl Framer {
             "" => Err(FrameError::InvalidNamespace),
             other if ns::is_content(other) => Err(FrameError::UnsupportedStanzaType),
             ns::STREAM if name == "stream" => Err(FrameError::BadFormat("a stream within the stream")),
-            _ => {
-                let mut tree = TreeBuilder::default();
-                tree.open(tag);
-                Ok(Body::Nonza(tree))
-            }
+            _ => Ok(Body::Nonza),
         }
     }
 
@@ -188,13 +186,9 @@ impl Framer {
         }
     }
 
-    fn text(&mut self, text: String) -> Result<(), FrameError> {
-        match self.reading.as_mut().map(|reading| &mut reading.body) {
-            Some(Body::Stanza(_)) => Ok(()),
-            Some(Body::Nonza(tree)) => {
-                tree.text(text);
-                Ok(())
-            }
+    fn text(&self, text: &str) -> Result<(), FrameError> {
+        match self.reading.as_ref().map(|reading| &reading.body) {
+            Some(Body::Stanza(_) | Body::Nonza) => Ok(()),
             Some(Body::Open(_) | Body::Close) if is_blank(text.as_bytes()) => Ok(()),
             _ => Err(BETWEEN),
         }
@@ -207,36 +201,27 @@ impl Framer {
         if level == 0 {
             return Ok(Some(Item::Close));
         }
-        match &mut reading.body {
-            Body::Stanza(draft) => match level {
-                1 => {}
-                2 => {
-                    let end = (self.seen - reading.start) as u32;
-                    if let Some(child) = draft.stanza.children.last_mut() {
-                        child.end = end;
-                    }
-                    return Ok(None);
+        match (level, &mut reading.body) {
+            (1, _) => {}
+            (2, Body::Stanza(draft)) => {
+                let end = (self.seen - reading.start) as u32;
+                if let Some(child) = draft.stanza.children.last_mut() {
+                    child.end = end;
                 }
-                _ => return Ok(None),
-            },
-            Body::Nonza(tree) => match tree.close() {
-                Some(element) => {
-                    self.element_ends()?;
-                    return Ok(Some(Item::Nonza(element)));
-                }
-                None => return Ok(None),
-            },
-            Body::Open(_) | Body::Close | Body::Header { .. } | Body::Unknown => {}
+                return Ok(None);
+            }
+            _ => return Ok(None),
         }
         let Some(Reading { start, body, .. }) = self.reading.take() else { return Ok(None) };
         let item = match body {
             Body::Stanza(draft) => Item::Stanza(self.finish(*draft, start)?),
+            Body::Nonza => Item::Nonza(self.tree(start, Content::Keep)?),
             Body::Open(header) => {
                 self.stage = Stage::Stream { root: Symbol::Borrowed("") };
                 Item::Open(header)
             }
             Body::Close => Item::Close,
-            Body::Header { .. } | Body::Unknown | Body::Nonza(_) => return Ok(None),
+            Body::Header { .. } | Body::Unknown => return Ok(None),
         };
         self.element_ends()?;
         Ok(Some(item))
@@ -244,7 +229,6 @@ impl Framer {
 
     /// The element at stream level is complete.
     fn element_ends(&mut self) -> Result<(), FrameError> {
-        self.reading = None;
         if self.framing == Framing::WebSocket {
             self.parser = None;
             let end = self.messages.front().copied().unwrap_or(self.seen);
@@ -255,12 +239,20 @@ impl Framer {
         Ok(())
     }
 
+    /// The tree of the element that has just ended.
+    fn tree(&self, start: usize, content: Content) -> Result<Element, FrameError> {
+        tree::read(&self.buffer[start..self.seen], &self.scope.surroundings(), content)
+    }
+
     fn finish(&self, mut draft: Draft, start: usize) -> Result<Stanza, FrameError> {
         if !draft.portable {
-            let bytes = &self.buffer[start..self.seen];
-            let unify = Content::Unify(self.flavour.content_namespace());
-            let element = tree::read(bytes, self.scope.surroundings(), unify)?;
-            return Stanza::from_element(&element).map_err(|_| FrameError::BadFormat("a name of no use"));
+            let element = self.tree(start, Content::Unify(self.flavour.content_namespace()))?;
+            // Namespaces repeat where prefixes stood, so it may grow, but only within reason.
+            let most = self.limits.stanza_bytes.saturating_mul(2);
+            return Stanza::from_element_within(&element, most).map_err(|error| match error {
+                InvalidStanza::Xml(error) => error,
+                InvalidStanza::Name | InvalidStanza::NotAStanza => FrameError::BadNamespacePrefix,
+            });
         }
         let payload = &self.buffer[start + draft.payload..self.seen];
         // No `<` is in an end tag but its first byte; there is none at all after an empty-element tag.
