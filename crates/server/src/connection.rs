@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use minidom::Element;
-use stanza::{Framer, Framing, Item, Jid, Kind, Stanza, StanzaCondition, StreamCondition, StreamError};
+use stanza::{Framer, Framing, Item, Kind, Stanza, StanzaCondition, StreamCondition, StreamError};
 use tokio::time::Instant;
 
 use crate::iq::Desk;

@@ -8,6 +8,8 @@ pub const BLOCKED: u16 = 11;
 pub const LAST_SEEN: u16 = 12;
 /// Private XML (XEP-0049).
 pub const PRIVATE_XML: u16 = 13;
+/// [`crate::suspend::Suspended`].
+pub const SUSPENDED: u16 = 15;
 /// vCards (XEP-0054).
 pub const VCARD: u16 = 14;
 /// [`crate::directory::Profile`].

@@ -26,6 +26,7 @@ mod server;
 mod session;
 mod sessions;
 mod stream;
+mod suspend;
 pub mod tls;
 pub mod users;
 mod wire;

@@ -132,6 +132,26 @@ impl Outbox {
         (Self { queue: Mutex::new(queue), bounds, taken: Notify::new() }, Lease(0))
     }
 
+    /// An outbox as a lost connection leaves it: nobody holds it, and `parcels` were written but not acknowledged;
+    /// `sent` counts them.
+    pub fn waiting(bounds: Bounds, sent: u32, parcels: impl IntoIterator<Item = Parcel>) -> Self {
+        let unacked: VecDeque<Parcel> = parcels.into_iter().collect();
+        let bytes = unacked.iter().map(Parcel::size).sum();
+        let managed = Some(Managed { unacked, sent, unasked: 0 });
+        Self { queue: Mutex::new(Queue { managed, bytes, ..Queue::default() }), bounds, taken: Notify::new() }
+    }
+
+    /// What the client has not acknowledged, with the count of what would then be sent. Nonzas are left out.
+    pub fn contents(&self) -> (u32, Vec<Parcel>) {
+        let mut queue = self.queue.lock();
+        queue.release_held();
+        let managed = queue.managed.as_ref();
+        let unacked = managed.into_iter().flat_map(|managed| managed.unacked.iter());
+        let ready = || queue.ready.iter().filter(|parcel| parcel.class != Class::Nonza);
+        let sent = managed.map_or(0, |managed| managed.sent).wrapping_add(ready().count() as u32);
+        (sent, unacked.chain(ready()).cloned().collect())
+    }
+
     /// Queues a parcel. A full queue closes the outbox: the connection ends it with `resource-constraint`, and what was
     /// archived goes to the spool. Returns false when the outbox is closed; the parcel is dropped then.
     pub fn push(&self, parcel: Parcel) -> bool {

@@ -131,7 +131,7 @@ impl Router {
         let id = sequence.map(|sequence| self.stanza_id(sequence));
         if letter.spooled {
             if !served.is_empty() {
-                let _ = self.0.spool.send(Spool::Flush(user.clone()));
+                self.flush(user);
             }
             served.clear();
         } else {
@@ -189,6 +189,11 @@ impl Router {
     /// A local session by its address.
     pub fn session(&self, jid: &FullJid) -> Option<Arc<Session>> {
         self.0.people.loaded(&jid.to_bare())?.session(jid.resource().as_str())
+    }
+
+    /// Gives an account's spool to whichever resource takes messages.
+    pub fn flush(&self, user: &Arc<User>) {
+        let _ = self.0.spool.send(Spool::Flush(user.clone()));
     }
 
     /// Puts archived messages into an account's spool.

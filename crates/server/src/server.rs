@@ -24,12 +24,14 @@ use crate::presence::Presence;
 use crate::router::{Router, Spool};
 use crate::sessions::Sessions;
 use crate::stream::Gate;
+use crate::suspend;
 use crate::tls::Tls;
 use crate::users::{SignIn, SignInLimit, Users};
 
 /// A running server.
 pub struct Server {
     addresses: Addresses,
+    vault: Vault,
     tls: Tls,
     users: Users,
     people: People,
@@ -182,8 +184,9 @@ impl Server {
         let addresses = Self::listen(config, &hall, &web, &tls, permits, &stopping).await?;
 
         tokio::spawn(spool_worker(spooled, spooling));
+        sessions.wake(&vault, &people).await.map_err(ArchiveError::from)?;
         tokio::spawn(sweep(people.clone(), stopping));
-        Ok(Self { addresses, tls, users, people, trail, sign_in, sessions, web, stop, spool, alive })
+        Ok(Self { vault, addresses, tls, users, people, trail, sign_in, sessions, web, stop, spool, alive })
     }
 
     async fn listen(
@@ -253,16 +256,19 @@ impl Server {
     /// Stops: no new connections, `system-shutdown` to every stream, what is undelivered to the spool, a last commit
     /// and checkpoint.
     pub async fn shutdown(self) {
-        let Self { people, trail, sessions, stop, spool, alive: (guard, mut alive), .. } = self;
+        let Self { vault, people, trail, sessions, stop, spool, alive: (guard, mut alive), .. } = self;
         let _ = stop.send(true);
-        for user in people.everyone() {
-            for session in user.sessions() {
-                sessions.end(&session, Closed::Error(StreamCondition::SystemShutdown)).await;
-            }
-        }
+        let resumable = sessions.shut(&people).await;
         drop(guard);
         // Connections that are still signing in hold a guard too; they are cut off at the deadline.
         let _ = tokio::time::timeout(DRAIN, alive.recv()).await;
+        for session in &resumable {
+            session.pending.settled().await;
+        }
+        if let Err(error) = suspend::store(&vault, &resumable).await {
+            tracing::warn!(%error, "sessions cannot be resumed after this stop");
+            sessions.abandon(&resumable);
+        }
         let (done, finished) = oneshot::channel();
         if spool.send(Spool::Done(done)).is_ok() {
             let _ = finished.await;

@@ -79,6 +79,30 @@ impl Session {
         (Arc::new(session), lease)
     }
 
+    /// A session that was suspended; nobody is connected to it.
+    pub fn restore(
+        jid: FullJid,
+        user: Arc<User>,
+        outbox: Outbox,
+        received: u32,
+        marks: u8,
+        resumption: Resumption,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            jid,
+            user,
+            outbox,
+            pending: Pending::default(),
+            received: AtomicU32::new(received),
+            priority: AtomicI16::new(UNAVAILABLE),
+            marks: AtomicU8::new(marks),
+            presence: Mutex::new(None),
+            directed: Mutex::default(),
+            resumption: Mutex::new(Some(resumption)),
+            asked: Mutex::default(),
+        })
+    }
+
     /// The priority of its available presence; `None` while unavailable.
     pub fn priority(&self) -> Option<i8> {
         match self.priority.load(Ordering::Acquire) {
@@ -126,6 +150,11 @@ impl Session {
     /// Whether a mark is set.
     pub fn is(&self, mark: Mark) -> bool {
         self.marks.load(Ordering::Acquire) & mark as u8 != 0
+    }
+
+    /// All marks, to be restored.
+    pub fn marks(&self) -> u8 {
+        self.marks.load(Ordering::Acquire)
     }
 
     /// Sets or clears a mark.

@@ -6,14 +6,16 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dashmap::DashMap;
-use stanza::{ResourcePart, StreamCondition};
+use stanza::{FullJid, ResourcePart, StreamCondition};
 use tokio::sync::mpsc;
+use vault::{Vault, VaultError};
 
 use crate::outbox::{Bounds, Closed, Lease};
-use crate::people::User;
+use crate::people::{People, User};
 use crate::presence::Presence;
 use crate::router::Router;
 use crate::session::{Resumption, Session};
+use crate::suspend;
 
 /// See the module.
 #[derive(Clone)]
@@ -115,7 +117,13 @@ impl Sessions {
         if !session.outbox.detach(lease) {
             return;
         }
+        self.expire(session);
+    }
+
+    /// Ends a detached session when nobody has come for it in time.
+    fn expire(&self, session: &Arc<Session>) {
         metrics::gauge!(crate::metrics::SESSIONS_DETACHED).increment(1.0);
+        let lease = session.outbox.last_lease();
         let (sessions, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
             tokio::time::sleep(sessions.wait).await;
@@ -125,6 +133,48 @@ impl Sessions {
                 sessions.end(&session, Closed::Finished).await;
             }
         });
+    }
+
+    /// Ends every session for a shutdown. What can be resumed after it is returned, out of its account's list and with
+    /// its stream on the way to its end; give it to [`suspend::store`] once the connections are gone.
+    pub async fn shut(&self, people: &People) -> Vec<Arc<Session>> {
+        let why = Closed::Error(StreamCondition::SystemShutdown);
+        let mut resumable = Vec::new();
+        for session in people.everyone().iter().flat_map(|user| user.sessions()) {
+            if session.resumption().is_some() && session.user.unbind(&session) {
+                session.outbox.close(why);
+                resumable.push(session);
+            } else {
+                self.end(&session, why).await;
+            }
+        }
+        resumable
+    }
+
+    /// Puts undelivered messages of sessions that could not be suspended into the spool.
+    pub fn abandon(&self, sessions: &[Arc<Session>]) {
+        for session in sessions {
+            self.router.keep(&session.user.jid, session.outbox.drain());
+        }
+    }
+
+    /// Takes up the sessions that the last shutdown suspended.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn wake(&self, vault: &Vault, people: &People) -> Result<(), VaultError> {
+        for (id, suspended) in suspend::take(vault).await? {
+            let Ok(jid) = FullJid::new(&suspended.jid) else { continue };
+            let Some(user) = people.load(&jid.to_bare()).await? else { continue };
+            let session = suspended.wake(&id, jid, user.clone(), self.bounds);
+            user.bind(session.clone());
+            self.resumable.insert(id.into(), session.clone());
+            metrics::gauge!(crate::metrics::SESSIONS).increment(1.0);
+            self.expire(&session);
+            // What came after the stop's beginning waits in the spool.
+            self.router.flush(&user);
+        }
+        Ok(())
     }
 
     /// Ends a session: its stream, if any, its presence, and its claim on the resource. What it has not acknowledged

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use minidom::Element;
-use stanza::{Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use stanza::{Jid, Stanza, StanzaCondition, StanzaError};
 
 use crate::outbox::Parcel;
 use crate::people::User;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use jid::DomainPart;
 use minidom::Element;
-use stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition};
+use stanza::{Stanza, StanzaCondition, StanzaError, StreamCondition};
 use xmpp_parsers::ns;
 
 use super::{Answer, Handler, Place, Request, bad_request};
