@@ -8,6 +8,7 @@ use vault::{Sequence, Vault};
 
 use crate::chain::Notary;
 use crate::id::{Ids, StanzaId};
+use crate::index::Index;
 use crate::writer::{Command, Writer};
 use crate::{AppendError, ArchiveError, Entry, Item, Outcome, Page, Query, Result, body, history, search};
 
@@ -42,6 +43,7 @@ struct Inner<T> {
     room: Arc<Semaphore>,
     capacity: u32,
     sink: Sink<T>,
+    index: Arc<Index>,
 }
 
 impl<T> Clone for Archive<T> {
@@ -68,10 +70,18 @@ impl<T: Send + 'static> Archive<T> {
         let room = Arc::new(Semaphore::new(options.queue as usize));
         let capacity = options.queue;
         let (queue, commands) = mpsc::unbounded_channel();
-        let writer =
-            Writer::new(vault.clone(), notary, options, Arc::clone(&sink), Arc::clone(&room)).await?;
+        let index = Arc::new(Index::start(vault.clone()).await?);
+        let writer = Writer::new(
+            vault.clone(),
+            notary,
+            options,
+            Arc::clone(&sink),
+            Arc::clone(&room),
+            Arc::clone(&index),
+        )
+        .await?;
         writer.spawn(commands).map_err(|error| vault::StoreError::Io(error.to_string()))?;
-        Ok(Self(Arc::new(Inner { vault, ids, public_key, queue, room, capacity, sink })))
+        Ok(Self(Arc::new(Inner { vault, ids, public_key, queue, room, capacity, sink, index })))
     }
 
     /// Queues an entry. Waits for room in the queue only, never for the commit. Entries of one task keep their
@@ -129,7 +139,7 @@ impl<T: Send + 'static> Archive<T> {
     /// # Errors
     /// What the vault says.
     pub async fn search(&self, owner: &BareJid, words: &str, limit: usize) -> Result<Vec<Item>> {
-        search::search(&self.0.vault, owner, words, limit).await
+        search::search(&self.0.vault, &self.0.index, owner, words, limit).await
     }
 
     /// Takes someone's undelivered messages, oldest first: they count as delivered from now on. Ordered with what
@@ -189,6 +199,7 @@ impl<T: Send + 'static> Archive<T> {
         if self.command(Command::Stop(reply)).is_ok() {
             let _ = done.await;
         }
+        self.0.index.stop().await;
     }
 
     fn command(&self, command: Command<T>) -> Result<()> {

@@ -16,6 +16,7 @@ mod chain;
 mod entry;
 mod history;
 mod id;
+mod index;
 mod search;
 mod spool;
 mod verify;

@@ -12,6 +12,7 @@ use vault::{Batch, Blind, Head, KeyId, Micros, Nonces, SealedEvent, Sequence, Ta
 
 use crate::archive::{Options, Sink};
 use crate::chain::{self, GENESIS, Notary};
+use crate::index::{Index, Indexed};
 use crate::{
     AppendError, Archived, Conversation, Draft, Entry, Outcome, Receipt, Result, body, history, spool,
 };
@@ -23,6 +24,14 @@ pub(crate) enum Command<T> {
     Take(BareJid, oneshot::Sender<Result<Vec<Sequence>>>),
     Spool(BareJid, Vec<Sequence>, oneshot::Sender<Result<()>>),
     Stop(oneshot::Sender<()>),
+}
+
+/// What a commit gave to the events of its batch.
+struct Stored {
+    /// The place of the first that has not been handed on; the others follow without a gap.
+    next: Sequence,
+    time: Micros,
+    tags: std::vec::IntoIter<Tags>,
 }
 
 /// Entries that share a commit at most.
@@ -38,6 +47,7 @@ pub(crate) struct Writer<T> {
     options: Options,
     sink: Sink<T>,
     room: Arc<Semaphore>,
+    index: Arc<Index>,
     nonces: Nonces,
     /// Unknown after a commit whose end is uncertain.
     head: Option<Option<Head>>,
@@ -52,6 +62,7 @@ impl<T: Send + 'static> Writer<T> {
         options: Options,
         sink: Sink<T>,
         room: Arc<Semaphore>,
+        index: Arc<Index>,
     ) -> Result<Self> {
         let signed = vault.store().last_checkpoint().await?.map_or(Sequence::ZERO, |last| last.sequence);
         let head = vault.store().head().await?;
@@ -61,6 +72,7 @@ impl<T: Send + 'static> Writer<T> {
             options,
             sink,
             room,
+            index,
             nonces: Nonces::default(),
             head: Some(head),
             signed,
@@ -151,43 +163,40 @@ impl<T: Send + 'static> Writer<T> {
                 // One draft's expectation failed; the others have done nothing wrong.
                 for entry in entries.drain(..) {
                     let alone = [entry];
-                    let result = if alone[0].event.is_some() { self.store(&alone).await } else { Ok(None) };
-                    self.settle(alone, &result);
+                    let result = self.store(&alone).await;
+                    self.settle(alone, result);
                 }
             }
-            result => self.settle(entries.drain(..), &result),
+            result => self.settle(entries.drain(..), result),
         }
     }
 
-    fn settle(
-        &self,
-        entries: impl IntoIterator<Item = Entry<T>>,
-        result: &Result<Option<Receipt>, VaultError>,
-    ) {
-        let mut next = match result {
-            Ok(receipt) => Ok(*receipt),
-            Err(error) => {
-                tracing::error!(%error, "events could not be stored");
-                Err(AppendError::from(error))
-            }
-        };
-        for entry in entries {
-            let outcome = match (entry.event.is_some(), &mut next) {
-                (true, Ok(Some(receipt))) => {
-                    let archived = Archived::new(entry.item, *receipt);
-                    receipt.sequence = receipt.sequence.next();
-                    Outcome::Archived(archived)
+    /// Hands entries on with what became of them, and then tells the index.
+    fn settle(&self, entries: impl IntoIterator<Item = Entry<T>>, result: Result<Stored, VaultError>) {
+        let mut result = result.map_err(|error| {
+            tracing::error!(%error, "events could not be stored");
+            AppendError::from(&error)
+        });
+        let mut indexed = Vec::with_capacity(result.as_ref().map_or(0, |stored| stored.tags.len()));
+        for Entry { item, event } in entries {
+            let outcome = match (event, &mut result) {
+                (None, _) => Outcome::Exempt(item),
+                (Some(draft), Ok(stored)) => {
+                    let receipt = Receipt { sequence: stored.next, time: stored.time };
+                    let tags = stored.tags.next().unwrap_or_default();
+                    indexed.push(Indexed { sequence: receipt.sequence, tags, text: draft.text });
+                    stored.next = stored.next.next();
+                    Outcome::Archived(Archived::new(item, receipt))
                 }
-                (true, Err(error)) => Outcome::Failed(entry.item, error.clone()),
-                (true, Ok(None)) => Outcome::Failed(entry.item, AppendError::Failed("not stored".into())),
-                (false, _) => Outcome::Exempt(entry.item),
+                (Some(_), Err(error)) => Outcome::Failed(item, error.clone()),
             };
             (self.sink)(outcome);
         }
+        self.index.offer(indexed);
     }
 
-    /// Stores the events of a batch. Returns the first one's receipt; the others follow without a gap.
-    async fn store(&mut self, entries: &[Entry<T>]) -> Result<Option<Receipt>, VaultError> {
+    /// Stores the events of a batch.
+    async fn store(&mut self, entries: &[Entry<T>]) -> Result<Stored, VaultError> {
         let head = self.head().await?;
         // An event is never older than the one before, even if the clock is set back.
         let time = Micros::now().max(head.map_or(Micros(i64::MIN), |head| head.time));
@@ -196,12 +205,14 @@ impl<T: Send + 'static> Writer<T> {
         let ids: Vec<KeyId> = drafts.iter().map(|draft| self.key_id(&draft.conversation, &period)).collect();
         let keys = self.vault.data_keys(&ids).await?;
 
-        let first = Receipt { sequence: head.map_or(Sequence(1), |head| head.sequence.next()), time };
-        let mut sequence = first.sequence;
+        let mut sequence = head.map_or(Sequence(1), |head| head.sequence.next());
+        let first = sequence;
+        let mut all_tags = Vec::with_capacity(drafts.len());
         let mut previous = head.map_or(GENESIS, |head| head.hash);
         let mut batch = Batch { events: Vec::with_capacity(drafts.len()), ..Batch::default() };
         for ((draft, id), key) in drafts.iter().zip(ids).zip(keys) {
             let tags = self.tags(draft);
+            all_tags.push(tags.clone());
             let context = SealedEvent::context(sequence, WRITER, time, id, &tags);
             let sealed =
                 key.seal(&mut self.nonces, &context, body::size(draft), |out| body::write(draft, out))?;
@@ -219,7 +230,8 @@ impl<T: Send + 'static> Writer<T> {
             }
             sequence = sequence.next();
         }
-        let Some(last) = batch.events.last() else { return Ok(None) };
+        let stored = Stored { next: first, time, tags: all_tags.into_iter() };
+        let Some(last) = batch.events.last() else { return Ok(stored) };
         let head = Head { sequence: last.sequence, time, hash: last.hash };
         if head.sequence.0 - self.signed.0 >= self.options.checkpoint_events {
             batch.checkpoint = Some(self.notary.sign(&head, time, self.signed));
@@ -242,7 +254,7 @@ impl<T: Send + 'static> Writer<T> {
             self.sign_by = None;
         }
         self.schedule();
-        Ok(Some(first))
+        Ok(stored)
     }
 
     async fn head(&mut self) -> Result<Option<Head>, VaultError> {

@@ -1,6 +1,8 @@
 //! Keyed hashes: how something is found again without its name being written down.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -44,6 +46,27 @@ impl fmt::Debug for Blind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
+}
+
+/// Hashes blinds for tables. They are keyed hashes already, so their first bytes serve as they are.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct BlindHasher(u64);
+
+/// A table by blinds.
+pub(crate) type BlindMap<V> = HashMap<Blind, V, BuildHasherDefault<BlindHasher>>;
+
+impl Hasher for BlindHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 ^= u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {}
 }
 
 /// Makes [`Blind`]s. Holds the keyed state ready, so that a short name costs two SHA-256 blocks.

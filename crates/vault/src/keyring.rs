@@ -1,6 +1,5 @@
 //! Keys under the master key: wrapping, deriving, and a bounded cache of data keys.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::blind::BlindMap;
 use crate::seal::{self, Nonces};
 use crate::{Blind, MasterKey, Result, SealError, VaultError};
 
@@ -117,15 +117,15 @@ pub(crate) fn random() -> Result<Zeroizing<[u8; 32]>> {
 
 /// Opened data keys: two generations, of which the older is dropped when the younger is full. What is in use stays.
 pub(crate) struct Cache {
-    young: HashMap<KeyId, Arc<DataKey>>,
-    old: HashMap<KeyId, Arc<DataKey>>,
+    young: BlindMap<Arc<DataKey>>,
+    old: BlindMap<Arc<DataKey>>,
     generation: usize,
 }
 
 impl Cache {
     /// Holds between `generation` and twice as many keys, of about 100 bytes each.
     pub(crate) fn new(generation: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), generation }
+        Self { young: BlindMap::default(), old: BlindMap::default(), generation }
     }
 
     pub(crate) fn get(&mut self, id: &KeyId) -> Option<Arc<DataKey>> {

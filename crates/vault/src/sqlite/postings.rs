@@ -4,12 +4,11 @@
 //! found in memory (every event names its tags, so a restart reads them again), and once there are enough of them they
 //! are *folded*, tag by tag in key order, into rows that each hold hundreds of sequences.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::blind::BlindMap;
 use crate::{Blind, Head, SealedEvent, Sequence, Window};
 
 /// Events in memory before they are folded.
@@ -19,25 +18,7 @@ const SLICE: usize = 256;
 /// Sequences in one row.
 const ROW: usize = 512;
 
-type TagMap = HashMap<Blind, Vec<u64>, BuildHasherDefault<TagHasher>>;
-
-/// Tags are keyed hashes, so their first bytes serve as they are.
-#[derive(Default)]
-pub(super) struct TagHasher(u64);
-
-impl Hasher for TagHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 ^= u64::from_le_bytes(*first);
-        }
-    }
-
-    fn write_usize(&mut self, _: usize) {}
-}
+type TagMap = BlindMap<Vec<u64>>;
 
 /// The end of the log, in memory.
 #[derive(Default)]

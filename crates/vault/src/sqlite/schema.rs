@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, ffi};
 
 use crate::StoreError;
@@ -64,6 +65,8 @@ pub(super) fn connect(path: &Path, cache_kib: u32) -> rusqlite::Result<Connectio
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(std::time::Duration::from_secs(30))?;
     db.set_prepared_statement_cache_capacity(64);
+    // Plans do not depend on the values that are bound, so statements are not prepared anew for each.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
     Ok(db)

@@ -42,6 +42,8 @@ pub(super) struct Writer {
     fold_at: usize,
     version: Version,
     journal: Arc<AtomicI32>,
+    /// The journal's length when the background was last told to copy.
+    told: i32,
     copier: SyncSender<()>,
 }
 
@@ -69,7 +71,7 @@ impl Writer {
             )
             .map_err(error)?;
         let fold_at = fold_at.unwrap_or(FOLD_AT);
-        Ok(Self { main, keys, tail, fold: None, fold_at, version, journal, copier })
+        Ok(Self { main, keys, tail, fold: None, fold_at, version, journal, told: 0, copier })
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
@@ -216,18 +218,19 @@ impl Writer {
     /// the rest, after which SQLite starts it over.
     fn tend_journal(&mut self) {
         let pages = self.journal.load(Ordering::Relaxed);
-        if pages < COPY_AT {
-            return;
+        if pages < self.told {
+            self.told = 0;
         }
         if pages >= RESTART_AT {
             let copied = self.main.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
             if let Err(error) = copied {
                 tracing::warn!(%error, "the journal could not be copied into the database");
             }
-            return;
+        } else if pages - self.told >= COPY_AT {
+            self.told = pages;
+            // A full channel means that the copier is at work already.
+            let _ = self.copier.try_send(());
         }
-        // A full channel means that the copier is at work already.
-        let _ = self.copier.try_send(());
     }
 }
 

@@ -1,0 +1,54 @@
+//! Finding messages by words: in memory, in segments, and in what the index has not reached.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{Trail, bare, draft};
+
+#[tokio::test]
+async fn words_are_found_in_the_owners_messages_only_newest_first_and_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path()).await;
+    trail.say("romeo@a.example/x", "juliet@a.example", "The meeting is tomorrow").await;
+    trail.say("juliet@a.example/x", "romeo@a.example", "Which meeting?").await;
+    trail.say("romeo@a.example/x", "tybalt@a.example", "No meetings for you").await;
+    let juliet = bare("juliet@a.example");
+    for _ in 0..2 {
+        let found = trail.archive.search(&juliet, "MEETINGS", 10).await.unwrap();
+        assert_eq!(found.iter().map(|item| item.sequence.0).collect::<Vec<_>>(), [2, 1]);
+        let found = trail.archive.search(&juliet, "tomorrow meeting", 10).await.unwrap();
+        assert_eq!(found.iter().map(|item| item.sequence.0).collect::<Vec<_>>(), [1]);
+        assert_eq!(trail.archive.search(&juliet, "meeting", 1).await.unwrap().len(), 1);
+        assert!(trail.archive.search(&juliet, "meeting yesterday", 10).await.unwrap().is_empty());
+        assert!(trail.archive.search(&juliet, "?!", 10).await.unwrap().is_empty());
+        trail.close().await;
+        trail = Trail::open(folder.path()).await;
+    }
+    trail.close().await;
+}
+
+#[tokio::test]
+async fn segments_and_memory_answer_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path()).await;
+    let marked = [1, 4_000, 8_192, 8_193, 12_000, 17_000];
+    for n in 1..=17_000 {
+        let word = if marked.contains(&n) { "heron" } else { "sparrow" };
+        trail.submit(n, Some(draft("romeo@a.example/x", "juliet@a.example", &format!("a {word} {n}")))).await;
+    }
+    for _ in 0..17_000 {
+        trail.outcomes.recv().await.unwrap();
+    }
+    let juliet = bare("juliet@a.example");
+    let expected: Vec<u64> = marked.into_iter().rev().collect();
+    for _ in 0..2 {
+        // Stopping waits until the index has taken what was offered, so the second round reads segments.
+        let found = trail.archive.search(&juliet, "herons", 10).await.unwrap();
+        assert_eq!(found.iter().map(|item| item.sequence.0).collect::<Vec<_>>(), expected);
+        let found = trail.archive.search(&juliet, "heron 8193", 10).await.unwrap();
+        assert_eq!(found.len(), 1);
+        trail.close().await;
+        trail = Trail::open(folder.path()).await;
+    }
+    trail.close().await;
+}
