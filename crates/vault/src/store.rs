@@ -146,6 +146,9 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Conflict`] and [`StoreError::Gap`] are the caller's; the rest is the medium's.
     async fn commit(&self, batch: Batch) -> Result<Version, StoreError>;
 
+    /// Whether there is neither a record nor an event.
+    async fn is_empty(&self) -> Result<bool, StoreError>;
+
     /// One record.
     async fn record(&self, kind: u16, parent: Blind, key: Blind) -> Result<Option<SealedRecord>, StoreError>;
 

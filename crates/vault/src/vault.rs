@@ -53,7 +53,7 @@ impl Vault {
         let kek = Kek::new(master);
         let root = match store.key(ROOT).await? {
             Some(wrapped) => kek.unwrap(ROOT, &wrapped)?,
-            None if store.head().await?.is_some() => return Err(VaultError::KeysMissing),
+            None if !store.is_empty().await? => return Err(VaultError::KeysMissing),
             None => {
                 let fresh = keyring::random()?;
                 let wrapped = kek.wrap(ROOT, &mut Nonces::default(), &fresh)?;

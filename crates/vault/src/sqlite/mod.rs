@@ -7,6 +7,8 @@ mod backup;
 mod postings;
 mod reads;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs::{File, TryLockError};
@@ -169,6 +171,14 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn commit(&self, batch: Batch) -> Result<Version, StoreError> {
         self.ask(|reply| Job::Commit(batch, reply)).await
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        self.read(|db| {
+            let question = "SELECT NOT EXISTS(SELECT 1 FROM events) AND NOT EXISTS(SELECT 1 FROM records)";
+            db.main.query_row(question, [], |row| row.get(0))
+        })
+        .await
     }
 
     async fn record(&self, kind: u16, parent: Blind, key: Blind) -> Result<Option<SealedRecord>, StoreError> {

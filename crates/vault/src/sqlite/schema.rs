@@ -11,7 +11,7 @@ use crate::StoreError;
 const APPLICATION: i32 = 0x43_48_4e_43;
 
 /// One step from a format version to the next.
-type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// The log and the records. The format's version is the number of steps; steps are only ever added.
 pub(super) const MAIN: &[Migration] = &[|tx| {
