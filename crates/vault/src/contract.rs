@@ -211,7 +211,7 @@ async fn concurrent_batches_succeed_or_fail_alone(bench: &dyn Bench) {
 /// Which tags the events of the next case bear.
 fn tags(sequence: u64) -> Vec<u64> {
     let mut tags = vec![100];
-    tags.extend((2..7).filter(|n| sequence % n == 0));
+    tags.extend((2..7).filter(|n| sequence.is_multiple_of(*n)));
     if sequence == 500 {
         tags.push(999);
     }

@@ -156,8 +156,8 @@ impl SmallDisk {
     }
 
     fn remount(&self, option: &str) {
-        let done = std::process::Command::new("mount").args(["-o", option]).arg(&self.0).status().unwrap();
-        assert!(done.success());
+        let done = std::process::Command::new("mount").args(["-o", option]).arg(&self.0).status();
+        assert!(done.is_ok_and(|status| status.success()), "mount -o {option}");
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::postings::Tail;
 use self::schema::error;
-use self::writer::{Job, Writer};
+use self::writer::{Copier, Job, Writer};
 use crate::{
     Batch, Blind, Check, Checkpoint, Head, KeyId, Micros, SealedEvent, SealedRecord, Sequence, Statistics,
     Store, StoreError, Version, Window,
@@ -112,18 +112,11 @@ fn open_blocking(folder: PathBuf, options: &Options) -> Result<SqliteStore, Stor
         readers.push(Reader { main, keys });
     }
 
-    let (copier, copies) = std::sync::mpsc::sync_channel::<()>(1);
-    let copy = schema::connect(&folder.join(MAIN), 64).map_err(error)?;
-    spawn("vault-copier", move || {
-        while copies.recv().is_ok() {
-            if let Err(error) = copy.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-                tracing::warn!(%error, "the journal could not be copied into the database");
-            }
-        }
-    })?;
+    let copier = schema::connect(&folder.join(MAIN), 64).map_err(error)?;
+    let copier = Copier::start(copier).map_err(io)?;
     let (jobs, queue) = mpsc::channel(QUEUE);
     let writer = Writer::new(main, keys, Arc::clone(&tail), copier, options.fold_at)?;
-    spawn("vault-writer", move || writer.run(queue))?;
+    std::thread::Builder::new().name("vault-writer".into()).spawn(move || writer.run(queue)).map_err(io)?;
 
     Ok(SqliteStore {
         folder,
@@ -316,10 +309,6 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
     }
     builder.create(folder).map_err(io)?;
     crate::master::sync_parent(folder).map_err(io)
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
-    std::thread::Builder::new().name(name.into()).spawn(work).map(drop).map_err(io)
 }
 
 fn io(failure: std::io::Error) -> StoreError {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -44,7 +45,7 @@ pub(super) struct Writer {
     journal: Arc<AtomicI32>,
     /// The journal's length when the background was last told to copy.
     told: i32,
-    copier: SyncSender<()>,
+    copier: Copier,
 }
 
 impl Writer {
@@ -52,7 +53,7 @@ impl Writer {
         mut main: Connection,
         keys: Connection,
         tail: Arc<RwLock<Tail>>,
-        copier: SyncSender<()>,
+        copier: Copier,
         fold_at: Option<usize>,
     ) -> Result<Self, StoreError> {
         let journal = Arc::new(AtomicI32::new(0));
@@ -107,7 +108,8 @@ impl Writer {
             }
             self.commit(merged);
         }
-        let Self { main, keys, .. } = self;
+        let Self { main, keys, copier, .. } = self;
+        copier.stop();
         drop((main, keys));
         if let Some(done) = closing {
             let _ = done.send(());
@@ -222,15 +224,45 @@ impl Writer {
             self.told = 0;
         }
         if pages >= RESTART_AT {
-            let copied = self.main.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-            if let Err(error) = copied {
-                tracing::warn!(%error, "the journal could not be copied into the database");
-            }
+            copy_journal(&self.main);
         } else if pages - self.told >= COPY_AT {
             self.told = pages;
-            // A full channel means that the copier is at work already.
-            let _ = self.copier.try_send(());
+            self.copier.wake();
         }
+    }
+}
+
+/// The thread that copies the journal into the database while the writer goes on.
+pub(super) struct Copier {
+    wake: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Copier {
+    pub(super) fn start(db: Connection) -> std::io::Result<Self> {
+        let (wake, calls) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("vault-copier".into()).spawn(move || {
+            while calls.recv().is_ok() {
+                copy_journal(&db);
+            }
+        })?;
+        Ok(Self { wake, thread })
+    }
+
+    fn wake(&self) {
+        // If there is no room, a call is waiting already.
+        let _ = self.wake.try_send(());
+    }
+
+    fn stop(self) {
+        drop(self.wake);
+        let _ = self.thread.join();
+    }
+}
+
+fn copy_journal(db: &Connection) {
+    if let Err(error) = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the journal could not be copied into the database");
     }
 }
 
