@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jid::BareJid;
+use metrics::{counter, histogram};
 use smallvec::SmallVec;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -190,6 +191,9 @@ impl<T: Send + 'static> Writer<T> {
                 }
                 (Some(_), Err(error)) => Outcome::Failed(item, error.clone()),
             };
+            if matches!(outcome, Outcome::Failed(..)) {
+                counter!("chancery_archive_failures_total").increment(1);
+            }
             (self.sink)(outcome);
         }
         self.index.offer(indexed);
@@ -240,8 +244,13 @@ impl<T: Send + 'static> Writer<T> {
 
         // Until the outcome is known, so is not the head: a failure leaves it to be read again.
         let before = self.head.take();
+        let (events, began) = (batch.events.len() as u64, Instant::now());
         match self.vault.commit(batch).await {
-            Ok(_) => {}
+            Ok(_) => {
+                histogram!("chancery_archive_commit_seconds").record(began.elapsed());
+                counter!("chancery_archive_commits_total").increment(1);
+                counter!("chancery_archive_events_total").increment(events);
+            }
             Err(VaultError::Conflict) => {
                 self.head = before;
                 return Err(VaultError::Conflict);

@@ -124,9 +124,13 @@ impl Connection {
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
             let mut more = false;
-            if self.wire.unsent().len() < BATCH {
+            let waiting = self.wire.unsent().len();
+            if waiting < BATCH {
                 match self.session.outbox.poll_take(self.lease, BATCH, self.wire.unsent(), cx.waker()) {
-                    Poll::Ready(Ok(())) => more = true,
+                    Poll::Ready(Ok(())) => {
+                        crate::metrics::sent(self.wire.unsent().len() - waiting);
+                        more = true;
+                    }
                     Poll::Ready(Err(closed)) => return Poll::Ready(Turn::Closed(closed)),
                     Poll::Pending => {}
                 }
@@ -149,6 +153,7 @@ impl Connection {
         while let Some(item) = self.framer.next().map_err(End::from)? {
             match item {
                 Item::Stanza(stanza) => {
+                    crate::metrics::received(stanza.kind);
                     rate.pace().await;
                     self.stanza(stanza, clerk).await?;
                 }

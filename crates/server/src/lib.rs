@@ -19,6 +19,7 @@ mod outbox;
 mod people;
 mod post;
 mod presence;
+mod pulse;
 mod roster;
 mod router;
 pub mod sasl;

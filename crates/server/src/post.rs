@@ -106,6 +106,9 @@ impl Post {
         let mut judged = judged;
         let event = self.draft(&judged.0);
         judged.0.spooled = event.as_ref().is_some_and(|draft| draft.spool.is_some());
+        if judged.0.spooled {
+            metrics::counter!(crate::metrics::OFFLINE_STORED).increment(1);
+        }
         self.submit(judged, event).await;
     }
 

@@ -21,6 +21,7 @@ use crate::outbox::{Bounds, Closed};
 use crate::people::People;
 use crate::post::{Post, Trail, settle};
 use crate::presence::Presence;
+use crate::pulse::Pulse;
 use crate::router::{Router, Spool};
 use crate::sessions::Sessions;
 use crate::stream::Gate;
@@ -102,7 +103,10 @@ impl Server {
         // The archive delivers through the router, and the router names events by the archive.
         let delivery: Arc<OnceLock<Router>> = Arc::default();
         let sink = delivery.clone();
+        let pulse = Pulse::new();
+        let felt = pulse.clone();
         let trail: Trail = Archive::start(vault.clone(), Default::default(), move |outcome| {
+            felt.feel(&outcome);
             if let Some(router) = sink.get() {
                 settle(router, outcome);
             }
@@ -174,7 +178,7 @@ impl Server {
 
         let web_hall = hall.clone();
         let health_stop = stopping.clone();
-        let health = Arc::new(move || if *health_stop.borrow() { Health::Stopping } else { Health::Ok });
+        let health = Arc::new(move || if *health_stop.borrow() { Health::Stopping } else { pulse.health() });
         let web = Web::new(
             config,
             exporter,
