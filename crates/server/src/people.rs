@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -26,6 +27,7 @@ pub struct User {
     roster: Mutex<Roster>,
     blocked: RwLock<Option<Versioned<Blocked>>>,
     used: Mutex<Instant>,
+    closed: AtomicBool,
 }
 
 /// The addresses that an account blocks (XEP-0191). Parent: none; key: the bare JID.
@@ -90,6 +92,11 @@ impl User {
         true
     }
 
+    /// Whether the account was signed out meanwhile: a session that is bound nevertheless must end.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     /// Reads the roster.
     pub fn roster<T>(&self, read: impl FnOnce(&Roster) -> T) -> T {
         read(&self.roster.lock())
@@ -99,10 +106,11 @@ impl User {
     pub fn blocks(&self, other: &Jid) -> bool {
         let blocked = self.blocked.read();
         let Some(Versioned { value: Blocked { jids }, .. }) = &*blocked else { return false };
-        if jids.is_empty() {
+        let bare = other.to_bare();
+        // Whoever blocks their own domain still talks to their own devices.
+        if jids.is_empty() || bare == self.jid {
             return false;
         }
-        let bare = other.to_bare();
         [other.as_str(), bare.as_str(), other.domain().as_str()].iter().any(|form| jids.contains(*form))
     }
 
@@ -171,6 +179,7 @@ impl People {
             roster: Mutex::new(Roster::new(contacts)),
             blocked: RwLock::new(blocked),
             used: Mutex::new(Instant::now()),
+            closed: AtomicBool::new(false),
         });
         // Another task may have been quicker; there is only ever one of a name.
         Ok(Some(self.loaded.entry(jid.clone()).or_insert(user).clone()))
@@ -187,9 +196,12 @@ impl People {
         self.loaded.retain(|_, user| Arc::strong_count(user) > 1 || user.used.lock().elapsed() < IDLE);
     }
 
-    /// Forgets an account that was removed and ends its sessions.
+    /// Forgets an account; returns the sessions, which the caller ends. Who is just signing in and holds the account
+    /// finds it [closed](User::is_closed).
     pub fn remove(&self, jid: &BareJid) -> Vec<Arc<Session>> {
-        self.loaded.remove(jid).map(|(_, user)| user.sessions()).unwrap_or_default()
+        let Some((_, user)) = self.loaded.remove(jid) else { return Vec::new() };
+        user.closed.store(true, Ordering::SeqCst);
+        user.sessions()
     }
 
     /// Changes one contact of a roster: stored first, then in memory. `change` may run again when somebody else
@@ -248,7 +260,11 @@ impl People {
             let write = Write::put("", user.jid.as_str(), &after, expect)?;
             match self.vault.apply(vec![write]).await {
                 Ok(version) => {
-                    *user.blocked.write() = Some(Versioned { value: after, version });
+                    let mut blocked = user.blocked.write();
+                    // Somebody else's later change may have been shown already.
+                    if blocked.as_ref().is_none_or(|known| known.version < version) {
+                        *blocked = Some(Versioned { value: after, version });
+                    }
                     return Ok(true);
                 }
                 Err(VaultError::Conflict) => {

@@ -113,6 +113,9 @@ impl Roster {
     /// Takes in what has been stored.
     pub fn set(&mut self, jid: BareJid, contact: Versioned<Contact>) {
         self.version = self.version.max(contact.value.changed);
-        self.contacts.insert(jid, contact);
+        // Of two changes at once, the one that was stored first may arrive here last.
+        if self.contacts.get(&jid).is_none_or(|known| known.version < contact.version) {
+            self.contacts.insert(jid, contact);
+        }
     }
 }
