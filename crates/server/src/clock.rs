@@ -9,6 +9,11 @@ pub fn seconds() -> u64 {
     OffsetDateTime::now_utc().unix_timestamp().max(0).unsigned_abs()
 }
 
+/// Microseconds since 1970.
+pub fn micros() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
+}
+
 const STAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 

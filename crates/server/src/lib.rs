@@ -3,6 +3,7 @@
 //! The way of one message, by file: `listen` accepts, `wire` reads, [`stream`] signs in, `connection` hands over,
 //! `post` stamps, judges and archives, `router` delivers, `outbox` waits, `wire` writes.
 
+mod accounts;
 pub mod admin;
 mod carbons;
 mod clock;

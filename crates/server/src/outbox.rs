@@ -243,6 +243,11 @@ impl Outbox {
         }
     }
 
+    /// Whether the client has said that nobody looks at it (XEP-0352).
+    pub fn is_inactive(&self) -> bool {
+        self.queue.lock().inactive
+    }
+
     /// Starts counting (XEP-0198 `<enable/>`).
     pub fn manage(&self) {
         self.queue.lock().managed = Some(Managed::default());

@@ -93,6 +93,20 @@ impl Post {
         self.pass(letter).await;
     }
 
+    /// Takes in a stanza that the server itself sends, such as an announcement; its `from` is a domain of ours.
+    pub async fn originate(&self, stanza: Stanza) {
+        let Some(to) = stanza.to.clone() else { return };
+        match self.router.resolve(&to).await {
+            Ok(target) => {
+                let letter = Letter { stanza, to, target, sender: None, counted: false, spooled: false };
+                self.pass(letter).await;
+            }
+            Err(error) => {
+                disk_error(&error);
+            }
+        }
+    }
+
     async fn pass(&self, letter: Letter) {
         let judged = match self.judge(letter) {
             Ok(judged) => judged,

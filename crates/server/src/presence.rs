@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stanza::{BareJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use stanza::{BareJid, FullJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use vault::{Expect, Vault, VaultError, Write};
 
 use crate::history::Spooled;
@@ -143,13 +143,20 @@ impl Presence {
 
     /// Shows one presence stanza to one subscriber's available resources.
     fn show(&self, session: &Session, stanza: &Stanza, subscriber: &BareJid) {
-        let Some(contact) = self.people.loaded(subscriber) else { return };
-        let (me, them): (Jid, Jid) = (session.jid.clone().into(), subscriber.clone().into());
-        if session.user.blocks(&them) || contact.blocks(&me) {
+        if !session.user.blocks(&subscriber.clone().into()) {
+            self.tell(session, stanza, subscriber, |other| !session.user.blocks(&other.clone().into()));
+        }
+    }
+
+    /// As [`show`](Self::show), to the resources that `wanted` picks whether or not they are blocked.
+    fn tell(&self, session: &Session, stanza: &Stanza, to: &BareJid, wanted: impl Fn(&FullJid) -> bool) {
+        let Some(contact) = self.people.loaded(to) else { return };
+        let (me, them): (Jid, Jid) = (session.jid.clone().into(), to.clone().into());
+        if contact.blocks(&me) {
             return;
         }
         contact.each_session(|other| {
-            if other.priority().is_some() {
+            if other.priority().is_some() && wanted(&other.jid) {
                 other.outbox.push(presence_parcel(stanza, &them, me.as_str().into()));
             }
         });
@@ -372,25 +379,47 @@ impl Presence {
         Ok(())
     }
 
-    /// An account blocks or unblocks an address (XEP-0191 §3.3): who may no longer see it sees it go, and back.
-    pub fn block(&self, user: &Arc<User>, other: &Jid, blocked: bool) {
-        let contacts: Vec<BareJid> = user.roster(|roster| {
-            let matches = |jid: &BareJid| {
-                other.node().is_none() && jid.domain() == other.domain() || *jid == other.to_bare()
-            };
-            roster
-                .contacts()
-                .filter(|(jid, c)| c.state.from && matches(jid))
-                .map(|(jid, _)| jid.clone())
-                .collect()
-        });
-        for contact in contacts {
-            if blocked {
-                self.hide_all(user, &contact);
-            } else {
-                self.show_all(user, &contact);
+    /// An account has blocked an address (XEP-0191 §3.3): who saw it sees it go. The block is in force already.
+    pub fn block(&self, user: &User, other: &Jid) {
+        for contact in matching(user, other, |state| state.from) {
+            for session in user.sessions().iter().filter(|session| session.priority().is_some()) {
+                let gone = unavailable_from(session.jid.clone().into());
+                self.tell(session, &gone, &contact, |watcher| covers(other, watcher));
             }
         }
+    }
+
+    /// An account no longer blocks an address (XEP-0191 §3.4): both see each other again.
+    pub fn unblock(&self, user: &User, other: &Jid) {
+        for contact in matching(user, other, |state| state.from) {
+            self.show_all(user, &contact);
+        }
+        for contact in matching(user, other, |state| state.to) {
+            let Some(contact) = self.people.loaded(&contact) else { continue };
+            for session in user.sessions().iter().filter(|session| session.priority().is_some()) {
+                session.outbox.push_all(self.visible(&contact, &user.jid, &session.jid.clone().into()));
+            }
+        }
+    }
+}
+
+/// Contacts that an entry of a block list is about.
+fn matching(user: &User, other: &Jid, wanted: impl Fn(subscription::State) -> bool) -> Vec<BareJid> {
+    let is_about = |jid: &BareJid| match other.node() {
+        None => jid.domain() == other.domain(),
+        Some(_) => *jid == other.to_bare(),
+    };
+    user.roster(|roster| {
+        let contacts = roster.contacts().filter(|(jid, c)| wanted(c.state) && is_about(jid));
+        contacts.map(|(jid, _)| jid.clone()).collect()
+    })
+}
+
+/// Whether an entry of a block list covers a resource.
+fn covers(entry: &Jid, resource: &FullJid) -> bool {
+    match entry.try_as_full() {
+        Ok(full) => full == resource,
+        Err(_) => true,
     }
 }
 

@@ -2,22 +2,26 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use archive::{Archive, ArchiveError};
-use stanza::StreamCondition;
+use stanza::BareJid;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use vault::Vault;
 
+use crate::accounts::Accounts;
 use crate::config::{Config, EncryptedMessages};
 use crate::connection::Clerk;
 use crate::history::{History, Spooled};
 use crate::http::{self, Door, Health, Web};
-use crate::iq::{Desk, Handler, disco, ping, register, roster};
+use crate::iq::{
+    Desk, Handler, adhoc, admin, blocking, carbons, disco, last, ping, private, register, roster, time,
+    vcard, version,
+};
 use crate::listen::{self, Hall};
 use crate::metrics::Exporter;
-use crate::outbox::{Bounds, Closed};
+use crate::outbox::Bounds;
 use crate::people::People;
 use crate::post::{Post, Trail, settle};
 use crate::presence::Presence;
@@ -27,18 +31,16 @@ use crate::sessions::Sessions;
 use crate::stream::Gate;
 use crate::suspend;
 use crate::tls::Tls;
-use crate::users::{SignIn, SignInLimit, Users};
+use crate::users::{SignIn, SignInLimit, UserError, Users};
 
 /// A running server.
 pub struct Server {
     addresses: Addresses,
     vault: Vault,
     tls: Tls,
-    users: Users,
-    people: People,
+    accounts: Accounts,
     trail: Trail,
     sign_in: SignIn,
-    sessions: Sessions,
     web: Arc<Web>,
     stop: watch::Sender<bool>,
     spool: mpsc::UnboundedSender<Spool>,
@@ -130,19 +132,35 @@ impl Server {
         let sessions =
             Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive.0.downgrade());
 
+        let accounts = Accounts {
+            users: users.clone(),
+            people: people.clone(),
+            presence: presence.clone(),
+            sessions: sessions.clone(),
+            vault: vault.clone(),
+            trail: trail.clone(),
+            spool: spool.clone(),
+        };
+        let admin = admin::Admin { accounts: accounts.clone(), post: post.clone(), router: router.clone() };
+        let commands = Arc::new(adhoc::AdHoc::new(users.clone(), admin::commands(admin)));
         let mut handlers: Vec<Arc<dyn Handler>> = vec![
             Arc::new(ping::Ping),
             Arc::new(roster::RosterDesk { people: people.clone(), presence: presence.clone() }),
-            Arc::new(register::RegisterDesk {
-                users: users.clone(),
-                people: people.clone(),
-                sessions: sessions.clone(),
-                open: config.registration.open,
-            }),
+            Arc::new(blocking::BlockingDesk { people: people.clone(), presence: presence.clone() }),
+            Arc::new(carbons::CarbonsDesk),
+            Arc::new(register::RegisterDesk { accounts: accounts.clone(), open: config.registration.open }),
             Arc::new(History { trail: trail.clone() }),
+            Arc::new(version::Version),
+            Arc::new(time::Time),
+            Arc::new(last::Last { vault: vault.clone(), started: Instant::now() }),
+            Arc::new(private::Private { vault: vault.clone() }),
+            Arc::new(vcard::VCardDesk { vault: vault.clone(), users: users.clone() }),
+            commands.clone(),
         ];
         let contact = config.contact.fields().map(|(var, uris)| (var, uris.to_vec())).collect();
-        handlers.push(Arc::new(disco::Disco::new(&handlers, contact)));
+        let disco = disco::Disco::new(&handlers, contact, config.policy.encrypted_messages, commands);
+        let capabilities = disco.capabilities().clone();
+        handlers.push(Arc::new(disco));
 
         let clerk = Clerk {
             post: post.clone(),
@@ -167,6 +185,7 @@ impl Server {
             limits: stanza::Limits { stanza_bytes: limits.stanza_bytes, ..stanza::Limits::default() },
             preauth: limits.preauth,
             trail: trail.clone(),
+            capabilities,
         };
         let permits = limits.connections.map(|most| Arc::new(Semaphore::new(most.get())));
         let hall = Hall {
@@ -190,7 +209,7 @@ impl Server {
         tokio::spawn(spool_worker(spooled, spooling));
         sessions.wake(&vault, &people).await.map_err(ArchiveError::from)?;
         tokio::spawn(sweep(people.clone(), stopping));
-        Ok(Self { vault, addresses, tls, users, people, trail, sign_in, sessions, web, stop, spool, alive })
+        Ok(Self { vault, addresses, tls, accounts, trail, sign_in, web, stop, spool, alive })
     }
 
     async fn listen(
@@ -229,7 +248,7 @@ impl Server {
 
     /// The accounts; there must be no other [`Users`] on this vault.
     pub fn users(&self) -> &Users {
-        &self.users
+        &self.accounts.users
     }
 
     /// The archive.
@@ -248,20 +267,25 @@ impl Server {
         self.sign_in.limit().set_per_minute(config.limits.logins_per_minute);
     }
 
-    /// Ends every session of an account, as when it is disabled or removed, and forgets what is in memory of it.
-    pub async fn sign_out(&self, jid: &stanza::BareJid) -> usize {
-        let sessions = self.people.remove(jid);
-        for session in &sessions {
-            self.sessions.end(session, Closed::Error(StreamCondition::NotAuthorized)).await;
-        }
-        sessions.len()
+    /// Ends every session of an account, as when it is disabled; returns how many there were.
+    pub async fn sign_out(&self, jid: &BareJid) -> usize {
+        self.accounts.sign_out(jid).await
+    }
+
+    /// Removes an account with all that is kept for it, and tells its contacts. What it wrote stays in the archive.
+    ///
+    /// # Errors
+    /// [`UserError::Unknown`]; what the vault says.
+    pub async fn remove(&self, jid: &BareJid) -> Result<(), UserError> {
+        self.accounts.remove(jid).await
     }
 
     /// Stops: no new connections, `system-shutdown` to every stream, what is undelivered to the spool, a last commit
     /// and checkpoint.
     pub async fn shutdown(self) {
-        let Self { vault, people, trail, sessions, stop, spool, alive: (guard, mut alive), .. } = self;
+        let Self { vault, accounts, trail, stop, spool, alive: (guard, mut alive), .. } = self;
         let _ = stop.send(true);
+        let Accounts { people, sessions, .. } = accounts;
         let resumable = sessions.shut(&people).await;
         drop(guard);
         // Connections that are still signing in hold a guard too; they are cut off at the deadline.

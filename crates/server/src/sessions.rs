@@ -76,6 +76,9 @@ impl Sessions {
             self.end(oldest, Closed::Error(StreamCondition::ResourceConstraint)).await;
         }
         metrics::gauge!(crate::metrics::SESSIONS).increment(1.0);
+        if user.is_closed() {
+            self.end(&session, Closed::Error(StreamCondition::NotAuthorized)).await;
+        }
         (session, lease)
     }
 

@@ -18,6 +18,7 @@ use server::admin::{AdminSocket, Fault, Operations, Running};
 use server::config::{Config, Sources};
 use server::metrics::Exporter;
 use server::tls::{Certificate, Description, Tls};
+use server::users::UserError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -187,6 +188,10 @@ impl Running for House {
             self.server.sign_out(user).await;
         }
         .boxed()
+    }
+
+    fn remove<'a>(&'a self, user: &'a BareJid) -> BoxFuture<'a, Result<(), UserError>> {
+        self.server.remove(user).boxed()
     }
 }
 

@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use vault::{MasterKey, Vault};
 
 use super::{Fault, FaultKind, Handler, NewPerson, Progress, Request, doctor, trail};
+use crate::accounts::remove_at_rest;
 use crate::config::{Config, KeySource};
 use crate::directory::Profile;
 use crate::users::{Account, NewAccount, Role, UserError, Users};
@@ -27,6 +28,9 @@ pub trait Running: Send + Sync + 'static {
 
     /// Ends the sessions of an account that is disabled, removed or has another password.
     fn sign_out<'a>(&'a self, user: &'a BareJid) -> BoxFuture<'a, ()>;
+
+    /// Removes an account with all that is kept for it, and tells its contacts.
+    fn remove<'a>(&'a self, user: &'a BareJid) -> BoxFuture<'a, Result<(), UserError>>;
 }
 
 /// Carries out [`Request`]s.
@@ -235,9 +239,11 @@ impl Operations {
     async fn remove(&self, user: &str) -> Result<Value, Fault> {
         let user = self.address(user)?;
         self.keep_an_admin(&user).await?;
-        self.users.remove(&user).await.map_err(of_user(&user))?;
-        self.vault.apply(vec![Profile::delete(&user)]).await.map_err(Fault::failed)?;
-        self.sign_out(&user).await;
+        let removed = match &self.running {
+            Some(running) => running.remove(&user).await,
+            None => remove_at_rest(&self.users, &self.vault, &user).await,
+        };
+        removed.map_err(of_user(&user))?;
         Ok(json!({ "removed": user.as_str() }))
     }
 

@@ -1,84 +1,153 @@
 //! Service discovery (XEP-0030), server contact information (XEP-0157), and capabilities of the server (XEP-0115).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use minidom::Element;
 use stanza::{StanzaCondition, StanzaError};
+use xmpp_parsers::caps::{compute_disco, hash_caps};
+use xmpp_parsers::disco::DiscoInfoResult;
+use xmpp_parsers::hashes::Algo;
 use xmpp_parsers::ns;
 
+use super::adhoc::{self, AdHoc};
 use super::{Answer, Handler, Place, Request};
-use crate::xml::{With, el, text};
+use crate::config::EncryptedMessages;
+use crate::xml::{With, el};
 
 /// Says what the server and its accounts can do.
 pub struct Disco {
-    host: Vec<&'static str>,
-    account: Vec<&'static str>,
-    contact: Vec<(&'static str, Vec<String>)>,
+    /// What is in the answer for a domain.
+    host: Vec<Element>,
+    /// What is in the answer for an account.
+    account: Vec<Element>,
+    /// The node that names `host` by its hash (XEP-0115 §6).
+    node: String,
+    capabilities: Element,
+    commands: Arc<AdHoc>,
 }
 
 /// Features that no IQ handler brings.
-const HOST: [&str; 4] = [
+const FIXED: [&str; 4] = [
     ns::DISCO_INFO,
     ns::DISCO_ITEMS,
-    // Offline messages (XEP-0160) are kept.
+    // Offline messages are kept (XEP-0160).
     "msgoffline",
+    // Messages get ids that last (XEP-0359).
     "urn:xmpp:sid:0",
 ];
-const ACCOUNT: [&str; 4] = [ns::DISCO_INFO, ns::DISCO_ITEMS, "urn:xmpp:sid:0", "msgoffline"];
+
+/// Names this software to those who look up its capabilities (XEP-0115 §4).
+const SOFTWARE: &str = "urn:chancery:server";
+
+/// The form that tells clients what they may send (`FORM_TYPE`).
+const POLICY: &str = "urn:chancery:policy:0";
 
 impl Disco {
     /// Reads the features off the handlers. `contact` has fields of XEP-0157, such as `abuse-addresses`.
-    pub fn new(handlers: &[std::sync::Arc<dyn Handler>], contact: Vec<(&'static str, Vec<String>)>) -> Self {
-        let gather = |place, fixed: &[&'static str]| {
+    pub fn new(
+        handlers: &[Arc<dyn Handler>],
+        contact: Vec<(&'static str, Vec<String>)>,
+        encrypted: EncryptedMessages,
+        commands: Arc<AdHoc>,
+    ) -> Self {
+        let gather = |category: &str, type_: &str, place| {
             let served = handlers.iter().flat_map(|handler| handler.features(place));
-            let mut features: Vec<_> = fixed.iter().copied().chain(served).collect();
+            let mut features: Vec<_> = FIXED.into_iter().chain(served).collect();
             features.sort_unstable();
             features.dedup();
-            features
-        };
-        Self { host: gather(Place::Host, &HOST), account: gather(Place::Own, &ACCOUNT), contact }
-    }
-
-    fn info(&self, request: &Request<'_>) -> Answer {
-        let (category, type_, features) = match request.place {
-            Place::Host => ("server", "im", &self.host),
-            Place::Own => ("account", "registered", &self.account),
-            // RFC 6121 §8.5: only who may see an account's presence learns that it is there.
-            Place::Other if request.user.roster(|roster| roster.state(&request.session.user.jid).from) => {
-                ("account", "registered", &self.account)
-            }
-            Place::Other => return Err(StanzaCondition::ServiceUnavailable.into()),
-        };
-        if request.payload.attr("node").is_some_and(|node| !node.is_empty()) {
-            return Err(StanzaError::new(StanzaCondition::ItemNotFound, "There is no such node."));
-        }
-        let identity = el("identity", ns::DISCO_INFO)
-            .with("category", category)
-            .with("type", type_)
-            .with("name", "Chancery");
-        let mut query = el("query", ns::DISCO_INFO)
-            .append(identity.build())
-            .append_all(features.iter().map(|var| el("feature", ns::DISCO_INFO).with("var", *var).build()));
-        if request.place == Place::Host && !self.contact.is_empty() {
-            query = query.append(self.contact_form());
-        }
-        Ok(Some(query.build()))
-    }
-
-    /// XEP-0157 §2.
-    fn contact_form(&self) -> Element {
-        let field = |var: &str, type_: Option<&str>, values: &[String]| {
-            el("field", ns::DATA_FORMS)
-                .with("var", var)
+            let identity = el("identity", ns::DISCO_INFO)
+                .with("category", category)
                 .with("type", type_)
-                .append_all(values.iter().map(|value| text("value", ns::DATA_FORMS, value)))
-                .build()
+                .with("name", "Chancery")
+                .build();
+            let feature = |var: &str| el("feature", ns::DISCO_INFO).with("var", var).build();
+            std::iter::once(identity).chain(features.into_iter().map(feature)).collect::<Vec<_>>()
         };
-        el("x", ns::DATA_FORMS)
-            .with("type", "result")
-            .append(field("FORM_TYPE", Some("hidden"), &["http://jabber.org/network/serverinfo".to_owned()]))
-            .append_all(self.contact.iter().map(|(var, values)| field(var, Some("list-multi"), values)))
-            .build()
+        let mut host = gather("server", "im", Place::Host);
+        let account = gather("account", "registered", Place::Own);
+        if !contact.is_empty() {
+            host.push(contact_form(contact));
+        }
+        host.push(policy_form(encrypted));
+        let ver = verification(&host);
+        let capabilities =
+            el("c", ns::CAPS).with("hash", "sha-1").with("node", SOFTWARE).with("ver", ver.as_str()).build();
+        Self { host, account, node: format!("{SOFTWARE}#{ver}"), capabilities, commands }
     }
+
+    /// `<c/>`, as the stream features carry it (XEP-0115 §6.3).
+    pub fn capabilities(&self) -> &Element {
+        &self.capabilities
+    }
+
+    async fn info(&self, request: &Request<'_>) -> Answer {
+        may_see(request)?;
+        let node = request.payload.attr("node").filter(|node| !node.is_empty());
+        let content = match (node, request.place) {
+            (None, Place::Host) => self.host.clone(),
+            (Some(node), Place::Host) if node == self.node => self.host.clone(),
+            (None, _) => self.account.clone(),
+            (Some(_), Place::Other) => return Err(no_such_node()),
+            (Some(node), _) => self.commands.info(node, request.session).await?.ok_or_else(no_such_node)?,
+        };
+        Ok(Some(el("query", ns::DISCO_INFO).with("node", node).append_all(content).build()))
+    }
+
+    async fn items(&self, request: &Request<'_>) -> Answer {
+        may_see(request)?;
+        let node = request.payload.attr("node").filter(|node| !node.is_empty());
+        let items = match (node, request.place) {
+            (None, _) => Vec::new(),
+            (Some(adhoc::COMMANDS), Place::Host | Place::Own) => {
+                self.commands.items(request.to, request.session).await?
+            }
+            (Some(_), _) => return Err(no_such_node()),
+        };
+        Ok(Some(el("query", ns::DISCO_ITEMS).with("node", node).append_all(items).build()))
+    }
+}
+
+/// RFC 6121 §8.5: only who may see an account's presence learns that it is there.
+fn may_see(request: &Request<'_>) -> Result<(), StanzaError> {
+    let sees = || request.user.roster(|roster| roster.state(&request.session.user.jid).from);
+    match request.place {
+        Place::Other if !sees() => Err(StanzaCondition::ServiceUnavailable.into()),
+        _ => Ok(()),
+    }
+}
+
+fn no_such_node() -> StanzaError {
+    StanzaError::new(StanzaCondition::ItemNotFound, "There is no such node.")
+}
+
+/// XEP-0157 §2.
+fn contact_form(mut contact: Vec<(&'static str, Vec<String>)>) -> Element {
+    // XEP-0115 hashes fields in this order.
+    contact.sort_unstable();
+    let fields = contact.into_iter().map(|(var, uris)| adhoc::values("list-multi", var, uris));
+    adhoc::result("http://jabber.org/network/serverinfo", fields.collect())
+}
+
+/// What clients need to know before they send: whether the archive takes what it cannot read.
+fn policy_form(encrypted: EncryptedMessages) -> Element {
+    let word = match encrypted {
+        EncryptedMessages::Refuse => "refuse",
+        EncryptedMessages::Allow => "allow",
+    };
+    adhoc::result(POLICY, vec![adhoc::values("text-single", "encrypted-messages", [word])])
+}
+
+/// The verification string (XEP-0115 §5.1).
+fn verification(content: &[Element]) -> String {
+    let query = el("query", ns::DISCO_INFO).append_all(content.iter().cloned()).build();
+    let hash = DiscoInfoResult::try_from(query)
+        .ok()
+        .and_then(|info| hash_caps(&compute_disco(&info), Algo::Sha_1).ok());
+    // What is hashed is of our own making, so there always is a hash; without one nobody would look it up.
+    hash.map(|hash| STANDARD.encode(hash.hash)).unwrap_or_default()
 }
 
 #[async_trait]
@@ -94,10 +163,43 @@ impl Handler for Disco {
         if request.set {
             return Err(StanzaCondition::BadRequest.into());
         }
-        if request.payload.has_ns(ns::DISCO_INFO) {
-            return self.info(&request);
+        match request.payload.has_ns(ns::DISCO_INFO) {
+            true => self.info(&request).await,
+            false => self.items(&request).await,
         }
-        let node = request.payload.attr("node");
-        Ok(Some(el("query", ns::DISCO_ITEMS).with("node", node).build()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_the_standards_example_with_a_form() {
+        let query: Element = "<query xmlns='http://jabber.org/protocol/disco#info'>\
+            <identity xml:lang='en' category='client' name='Psi 0.11' type='pc'/>\
+            <identity xml:lang='el' category='client' name='Ψ 0.11' type='pc'/>\
+            <feature var='http://jabber.org/protocol/caps'/>\
+            <feature var='http://jabber.org/protocol/disco#info'/>\
+            <feature var='http://jabber.org/protocol/disco#items'/>\
+            <feature var='http://jabber.org/protocol/muc'/>\
+            <x xmlns='jabber:x:data' type='result'>\
+            <field var='FORM_TYPE' type='hidden'><value>urn:xmpp:dataforms:softwareinfo</value></field>\
+            <field var='ip_version' type='text-multi'><value>ipv4</value><value>ipv6</value></field>\
+            <field var='os'><value>Mac</value></field>\
+            <field var='os_version'><value>10.5.1</value></field>\
+            <field var='software'><value>Psi</value></field>\
+            <field var='software_version'><value>0.11</value></field></x></query>"
+            .parse()
+            .unwrap();
+        let content: Vec<_> = query.children().cloned().collect();
+        assert_eq!(verification(&content), "q07IKJEyjvHSyhy//CH0CxmKi8w=");
+    }
+
+    #[test]
+    fn the_servers_own_answer_has_a_hash() {
+        let contact = vec![("support-addresses", vec!["mailto:a@b".to_owned()]), ("abuse-addresses", vec![])];
+        let content = [contact_form(contact), policy_form(EncryptedMessages::Refuse)];
+        assert!(!verification(&content).is_empty());
     }
 }

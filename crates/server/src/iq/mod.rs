@@ -3,16 +3,27 @@
 //! One file an extension; each [`Handler`] holds just the handles that it uses and says what it serves where. The desk
 //! is put together once, in [`crate::Server::start`]. Service discovery reads its features off the handlers.
 
+pub mod adhoc;
+pub mod admin;
+pub mod blocking;
+pub mod carbons;
 pub mod disco;
+pub mod last;
 pub mod ping;
+pub mod private;
 pub mod register;
 pub mod roster;
+pub mod time;
+pub mod vcard;
+pub mod vcard_forms;
+pub mod version;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use minidom::Element;
+use parking_lot::Mutex;
 use stanza::{Jid, Stanza, StanzaCondition, StanzaError};
 
 use crate::outbox::Parcel;
@@ -46,8 +57,24 @@ pub struct Request<'a> {
     pub user: &'a Arc<User>,
     /// The address as written, or the account's own.
     pub to: &'a Jid,
-    /// The IQ's id.
-    pub id: &'a str,
+    /// What happens once the answer is on its way.
+    pub after: &'a After,
+}
+
+/// What a handler wants to happen once its answer is in the outbox, in this order: a push that the answer announces,
+/// or the end of the stream.
+#[derive(Default)]
+pub struct After(Mutex<Vec<Box<dyn FnOnce() + Send>>>);
+
+impl After {
+    /// Adds something. It must not wait.
+    pub fn then(&self, work: impl FnOnce() + Send + 'static) {
+        self.0.lock().push(Box::new(work));
+    }
+
+    fn run(self) {
+        self.0.into_inner().into_iter().for_each(|work| work());
+    }
 }
 
 /// What is sent back: the payload of the result, if it has any.
@@ -68,10 +95,13 @@ pub trait Handler: Send + Sync {
     async fn handle(&self, request: Request<'_>) -> Answer;
 }
 
+/// Handlers by element name and namespace, each with the places where it serves that.
+type Served = HashMap<(&'static str, &'static str), Vec<(&'static [Place], Arc<dyn Handler>)>>;
+
 /// See the module.
 #[derive(Clone)]
 pub struct Desk {
-    handlers: Arc<HashMap<(&'static str, &'static str), Vec<(&'static [Place], Arc<dyn Handler>)>>>,
+    handlers: Arc<Served>,
     router: Router,
     post: Post,
 }
@@ -79,7 +109,7 @@ pub struct Desk {
 impl Desk {
     /// A desk with these handlers.
     pub fn new(router: Router, post: Post, handlers: Vec<Arc<dyn Handler>>) -> Self {
-        let mut served: HashMap<_, Vec<_>> = HashMap::new();
+        let mut served = Served::new();
         for handler in handlers {
             for (name, ns, places) in handler.serves() {
                 served.entry((*name, *ns)).or_default().push((*places, handler.clone()));
@@ -145,6 +175,7 @@ impl Desk {
             Place::Other => StanzaError::from(StanzaCondition::Forbidden),
             _ => unavailable(),
         })?;
+        let after = After::default();
         let request = Request {
             set: stanza.is_type("set"),
             payload: stanza.payload_element(child),
@@ -152,12 +183,13 @@ impl Desk {
             place,
             user,
             to,
-            id: stanza.id.as_deref().unwrap_or_default(),
+            after: &after,
         };
         let payload = handler.handle(request).await?;
         let reply = Stanza::result_of(stanza);
         let reply = reply.with_payload(payload.as_ref()).map_err(|_| StanzaCondition::InternalServerError)?;
         session.outbox.push(Parcel::stanza(outgoing(&reply, &session.jid.clone().into())));
+        after.run();
         Ok(())
     }
 

@@ -8,13 +8,11 @@ use std::time::Instant;
 use async_trait::async_trait;
 use jid::DomainPart;
 use minidom::Element;
-use stanza::{Stanza, StanzaCondition, StanzaError, StreamCondition};
+use stanza::{Stanza, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
 use super::{Answer, Handler, Place, Request, bad_request};
-use crate::outbox::Closed;
-use crate::people::People;
-use crate::sessions::Sessions;
+use crate::accounts::Accounts;
 use crate::users::{NewAccount, SignInLimit, UserError, Users};
 use crate::xml::{el, text};
 
@@ -92,11 +90,7 @@ fn refusal(error: &UserError) -> StanzaError {
 /// Password change and cancellation after sign-in (XEP-0077 §3.2, §3.3).
 pub struct RegisterDesk {
     /// The accounts.
-    pub users: Users,
-    /// Loaded accounts.
-    pub people: People,
-    /// Ends the sessions of an account that is closed.
-    pub sessions: Sessions,
+    pub accounts: Accounts,
     /// Whether people may close their own accounts: only where they could make them.
     pub open: bool,
 }
@@ -122,23 +116,30 @@ impl Handler for RegisterDesk {
                 let words = "Accounts here are closed by an administrator.";
                 return Err(StanzaError::new(StanzaCondition::NotAllowed, words));
             }
-            self.users.remove(user).await.map_err(|error| refusal(&error))?;
-            let sessions = self.sessions.clone();
-            let gone = self.people.remove(user);
-            tokio::spawn(async move {
-                for session in gone {
-                    sessions.end(&session, Closed::Error(StreamCondition::NotAuthorized)).await;
-                }
+            if request.payload.children().count() > 1 {
+                return Err(bad_request("An account is closed by <remove/> alone."));
+            }
+            // From here on nobody can sign in; the rest would end this very stream before it has the answer.
+            self.accounts.users.set_disabled(user, true).await.map_err(|error| refusal(&error))?;
+            let (accounts, user) = (self.accounts.clone(), user.clone());
+            request.after.then(move || {
+                tokio::spawn(async move {
+                    if let Err(error) = accounts.remove(&user).await {
+                        tracing::error!(%error, "an account could not be removed; it is disabled");
+                    }
+                });
             });
             return Ok(None);
         }
         let field = |name| request.payload.get_child(name, ns::REGISTER).map(Element::text);
+        let is_own =
+            |username: &str| Users::address(username, user.domain()).is_ok_and(|address| address == *user);
         match (field("username"), field("password")) {
-            (Some(username), Some(password)) if username == name && !password.is_empty() => {
-                self.users.set_password(user, &password).await.map_err(|error| refusal(&error))?;
+            (Some(username), Some(password)) if is_own(&username) && !password.is_empty() => {
+                self.accounts.users.set_password(user, &password).await.map_err(|error| refusal(&error))?;
                 Ok(None)
             }
-            (Some(username), Some(_)) if username != name => Err(StanzaCondition::NotAllowed.into()),
+            (Some(username), Some(_)) if !is_own(&username) => Err(StanzaCondition::NotAllowed.into()),
             _ => Err(bad_request("A change of password needs your username and the new password.")),
         }
     }

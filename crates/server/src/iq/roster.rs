@@ -58,8 +58,9 @@ fn get(request: &Request<'_>) -> Answer {
                     .map(|(jid, contact)| Parcel::stanza(push(session, &contact.item(jid), contact.changed)))
                     .collect();
                 let session = session.clone();
-                // After the result, which is pushed when this handler returns.
-                tokio::spawn(async move { session.outbox.push_all(parcels) });
+                request.after.then(move || {
+                    session.outbox.push_all(parcels);
+                });
                 Ok(None)
             }
             _ => {

@@ -47,6 +47,8 @@ pub struct Gate {
     pub preauth: Duration,
     /// The archive.
     pub trail: Trail,
+    /// What the server can do, as a hash (XEP-0115 §6.3).
+    pub capabilities: Element,
 }
 
 /// Someone who has proved who they are.
@@ -134,7 +136,8 @@ impl Negotiation<'_> {
                 .split_once('.')
                 .is_some_and(|(major, _)| major.parse::<u32>().is_ok_and(|major| major >= 1))
         });
-        let features = if self.guest.is_some() { features::after() } else { self.features() };
+        let mut features = if self.guest.is_some() { features::after() } else { self.features() };
+        features.push(self.gate.capabilities.clone());
         let domain = self.domain.clone();
         if !supported {
             self.channel.open(Some(domain.as_str()), &new_id(), None).await?;

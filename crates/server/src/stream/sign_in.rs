@@ -109,8 +109,10 @@ impl Negotiation<'_> {
         }
         self.channel.send(&success.build()).await?;
         // XEP-0388 §2.6.1: features follow at once. A bound session has nothing left to negotiate.
+        let mut offered = if bound.is_some() { Vec::new() } else { features::after() };
+        offered.push(self.gate.capabilities.clone());
         let mut features = Vec::new();
-        features::write(&if bound.is_some() { Vec::new() } else { features::after() }, &mut features);
+        features::write(&offered, &mut features);
         self.channel.send_bytes(features).await?;
         Ok(bound)
     }

@@ -1,0 +1,116 @@
+//! vCards: `vcard-temp` (XEP-0054) and vCard4 over IQ (XEP-0292 §3), two views of one record.
+//!
+//! What a client stored is kept as it came; who asks for the other form gets a translation ([`super::vcard_forms`]),
+//! so no field is lost by passing through a form that does not know it.
+
+use async_trait::async_trait;
+use minidom::Element;
+use serde::{Deserialize, Serialize};
+use stanza::{BareJid, StanzaCondition, StanzaError};
+use vault::{Expect, Record, Vault, Write};
+
+use super::vcard_forms::{TEMP, VCARD4, temp_of, vcard4_of};
+use super::{Answer, Handler, Place, Request, bad_request};
+use crate::directory::Profile;
+use crate::post::disk_error;
+use crate::users::Users;
+use crate::xml::{el, text};
+
+/// One account's vCard, as stored. Parent: none; key: the bare JID.
+#[derive(Serialize, Deserialize)]
+pub struct VCard {
+    /// In either form; its namespace says which.
+    xml: String,
+}
+
+impl Record for VCard {
+    const KIND: u16 = crate::kinds::VCARD;
+}
+
+/// The size of a vCard in bytes, picture included.
+const MAX_BYTES: usize = 256 << 10;
+
+/// Serves both kinds of vCards. Colleagues may read each other's.
+pub struct VCardDesk {
+    /// Where they are kept.
+    pub vault: Vault,
+    /// Knows names, for people without a vCard.
+    pub users: Users,
+}
+
+#[async_trait]
+impl Handler for VCardDesk {
+    fn serves(&self) -> &'static [(&'static str, &'static str, &'static [Place])] {
+        &[("vCard", TEMP, &[Place::Own, Place::Other]), ("vcard", VCARD4, &[Place::Own, Place::Other])]
+    }
+
+    fn features(&self, place: Place) -> Vec<&'static str> {
+        // Clients look for `vcard-temp` at the domain.
+        match place {
+            Place::Host => vec![TEMP],
+            Place::Own => vec![TEMP, VCARD4],
+            Place::Other => Vec::new(),
+        }
+    }
+
+    async fn handle(&self, request: Request<'_>) -> Answer {
+        if request.set {
+            return self.set(&request).await;
+        }
+        let found = match self.stored(&request).await? {
+            Some(found) => Some(found),
+            None => self.made_up(&request.user.jid).await?,
+        };
+        let wants_temp = request.payload.has_ns(TEMP);
+        match found {
+            Some(found) if found.ns() == request.payload.ns() => Ok(Some(found)),
+            Some(found) if wants_temp => Ok(Some(temp_of(&found))),
+            Some(found) => Ok(Some(vcard4_of(&found))),
+            None if request.place == Place::Own => {
+                Ok(Some(Element::bare(request.payload.name(), request.payload.ns())))
+            }
+            None => Err(StanzaError::new(StanzaCondition::ItemNotFound, "There is no vCard.")),
+        }
+    }
+}
+
+impl VCardDesk {
+    async fn set(&self, request: &Request<'_>) -> Answer {
+        if request.place != Place::Own {
+            return Err(StanzaCondition::Forbidden.into());
+        }
+        let xml = String::from(&request.payload);
+        if xml.len() > MAX_BYTES {
+            let words = format!("A vCard has {MAX_BYTES} bytes at most; use a smaller picture.");
+            return Err(StanzaError::new(StanzaCondition::NotAcceptable, words));
+        }
+        if request.payload.children().next().is_none() && !request.payload.text().trim().is_empty() {
+            return Err(bad_request("A vCard has elements."));
+        }
+        let write = Write::put("", request.user.jid.as_str(), &VCard { xml }, Expect::Any);
+        let write = write.map_err(|error| disk_error(&error))?;
+        self.vault.apply(vec![write]).await.map_err(|error| disk_error(&error))?;
+        Ok(None)
+    }
+
+    async fn stored(&self, request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
+        let stored = self.vault.get::<VCard>("", request.user.jid.as_str()).await;
+        let stored = stored.map_err(|error| disk_error(&error))?;
+        Ok(stored.and_then(|stored| stored.value.xml.parse().ok()))
+    }
+
+    /// Who has no vCard may still be known to the company.
+    async fn made_up(&self, jid: &BareJid) -> Result<Option<Element>, StanzaError> {
+        let profile = Profile::find(&self.vault, jid).await.map_err(|error| disk_error(&error))?;
+        let account = self.users.find(jid).await.ok().flatten();
+        let name = profile.name.or_else(|| account?.name.clone());
+        let mut facts = Vec::new();
+        facts.extend(name.map(|name| text("FN", TEMP, name)));
+        facts.extend(profile.title.map(|title| text("TITLE", TEMP, title)));
+        let part =
+            |name: &str, part: &str, value: String| el(name, TEMP).append(text(part, TEMP, value)).build();
+        facts.extend(profile.email.map(|email| part("EMAIL", "USERID", email)));
+        facts.extend(profile.phone.map(|phone| part("TEL", "NUMBER", phone)));
+        Ok((!facts.is_empty()).then(|| el("vCard", TEMP).append_all(facts).build()))
+    }
+}

@@ -1,0 +1,29 @@
+//! Software version (XEP-0092).
+
+use async_trait::async_trait;
+use xmpp_parsers::ns;
+
+use super::{Answer, Handler, Place, Request, bad_request};
+use crate::xml::{el, text};
+
+/// Says what runs here; not on which system, which would help only an attacker.
+pub struct Version;
+
+#[async_trait]
+impl Handler for Version {
+    fn serves(&self) -> &'static [(&'static str, &'static str, &'static [Place])] {
+        &[("query", ns::VERSION, &[Place::Host])]
+    }
+
+    async fn handle(&self, request: Request<'_>) -> Answer {
+        if request.set {
+            return Err(bad_request("The version can only be read."));
+        }
+        let query = el("query", ns::VERSION).append(text("name", ns::VERSION, "Chancery")).append(text(
+            "version",
+            ns::VERSION,
+            env!("CARGO_PKG_VERSION"),
+        ));
+        Ok(Some(query.build()))
+    }
+}
