@@ -80,15 +80,16 @@ fn read_again(xml: &str) {
     });
 }
 
-/// Prints the best of several runs, which noise from other programs disturbs least.
+/// Prints the best of many short runs: short enough that some of them pass between two turns of other programs.
 fn measure<R>(what: &str, mut work: impl FnMut() -> R) {
-    let best = (0..20)
+    const RUN: u32 = 100;
+    let best = (0..1_000)
         .map(|_| {
             let start = Instant::now();
-            for _ in 0..5_000 {
+            for _ in 0..RUN {
                 black_box(work());
             }
-            start.elapsed() / 5_000
+            start.elapsed() / RUN
         })
         .min();
     println!("{what:>32}: {:>8.2?}", best.unwrap_or_default());

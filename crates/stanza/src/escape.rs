@@ -33,6 +33,15 @@ pub fn escape_text(text: &str, out: &mut Vec<u8>) {
     });
 }
 
+/// Appends ` name='value'`.
+pub(crate) fn write_attribute(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.push(b' ');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"='");
+    escape_attribute(value, out);
+    out.push(b'\'');
+}
+
 const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
 fn escape(text: &str, out: &mut Vec<u8>, reference: impl Fn(u8) -> Option<&'static [u8]>) {

@@ -18,6 +18,8 @@ mod framer;
 mod head;
 mod limits;
 pub mod ns;
+mod reader;
+mod rewrite;
 mod scope;
 mod stanza;
 mod text;

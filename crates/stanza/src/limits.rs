@@ -1,5 +1,8 @@
 //! How much one peer may send, and which dialect it speaks.
 
+/// No stanza is longer, whatever the limits: places within it are kept in 32 bits.
+pub(crate) const MOST_BYTES: usize = 1 << 30;
+
 /// Limits on what one peer may send.
 ///
 /// Passing one of them is a `policy-violation` (RFC 6120 §4.9.3.14). The framer never buffers more than
@@ -33,7 +36,7 @@ impl Limits {
 
     /// For stanzas that this server made or stored itself, and has bounded already.
     pub(crate) const TRUSTED: Limits = Limits {
-        stanza_bytes: u32::MAX as usize,
+        stanza_bytes: MOST_BYTES,
         depth: 256,
         attributes: 4_096,
         elements: 1 << 20,
@@ -41,9 +44,8 @@ impl Limits {
         declarations: 1 << 16,
     };
 
-    /// Places within a stanza are kept in 32 bits.
     pub(crate) fn sane(self) -> Limits {
-        Limits { stanza_bytes: self.stanza_bytes.min(u32::MAX as usize), ..self }
+        Limits { stanza_bytes: self.stanza_bytes.min(MOST_BYTES), ..self }
     }
 }
 
@@ -53,7 +55,7 @@ impl Default for Limits {
             stanza_bytes: 262_144,
             depth: 64,
             attributes: 64,
-            elements: 8_192,
+            elements: 4_096,
             token_bytes: 16_384,
             declarations: 128,
         }

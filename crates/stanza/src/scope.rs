@@ -4,6 +4,7 @@
 //! are found here (Namespaces in XML 1.0 §6.3), and so is whether a payload depends on declarations around it.
 
 use rxml::{NcName, RawQName};
+use smallvec::SmallVec;
 
 use crate::frame_error::FrameError;
 use crate::limits::Limits;
@@ -29,6 +30,17 @@ struct Declaration {
     /// `None` for the default namespace.
     prefix: Option<NcName>,
     uri: Symbol,
+    /// Fingerprints of both. A peer may send many names that differ; comparing numbers keeps that cheap.
+    prefix_print: u32,
+    uri_print: u32,
+}
+
+impl Declaration {
+    fn new(prefix: Option<NcName>, uri: Symbol) -> Declaration {
+        let prefix_print = fingerprint(prefix.as_deref().map_or("", |prefix| prefix.as_str()));
+        let uri_print = fingerprint(&uri);
+        Declaration { prefix, uri, prefix_print, uri_print }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -49,8 +61,25 @@ pub(crate) struct StartTag {
     pub(crate) reach: usize,
     /// Whether the tag declares one of the content namespaces, under whatever prefix.
     pub(crate) names_content: bool,
-    /// Without the namespace declarations.
+    /// Without the namespace declarations; empty unless they were asked for.
     pub(crate) attributes: Vec<Attribute>,
+}
+
+/// Whether the attributes of a start tag are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attributes {
+    Resolve,
+    /// They are checked and dropped.
+    Check,
+}
+
+/// What namespace an attribute is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    Xml,
+    /// That of the declaration with this index.
+    Declared(usize),
 }
 
 #[derive(Debug)]
@@ -77,7 +106,7 @@ impl StartTag {
 impl Scope {
     /// A scope in which `ns` is the default namespace.
     pub(crate) fn with_default(ns: Symbol) -> Scope {
-        Scope { declarations: vec![Declaration { prefix: None, uri: ns }], ..Scope::default() }
+        Scope { declarations: vec![Declaration::new(None, ns)], ..Scope::default() }
     }
 
     /// A scope for reading an element by itself that stands where this scope stands.
@@ -88,7 +117,7 @@ impl Scope {
     /// Brings every declaration of `content` that is in force into `jabber:client`.
     pub(crate) fn unify(&mut self, content: &str) {
         for declaration in self.declarations.iter_mut().filter(|d| d.uri == content) {
-            declaration.uri = Symbol::Borrowed(ns::CLIENT);
+            *declaration = Declaration::new(declaration.prefix.take(), Symbol::Borrowed(ns::CLIENT));
         }
     }
 
@@ -109,7 +138,7 @@ impl Scope {
 
     /// The default namespace; empty for none.
     pub(crate) fn default_namespace(&self) -> &str {
-        self.lookup(None).map_or("", |(_, uri)| uri)
+        self.lookup(None).map_or("", |at| &self.declarations[at].uri)
     }
 
     /// Forgets everything.
@@ -141,15 +170,12 @@ impl Scope {
             return Err(FrameError::Limit("attributes of an element"));
         }
         let (prefix, name) = name;
-        if self.attributes.iter().any(|a| a.name == name && a.prefix == prefix) {
-            return Err(not_well_formed("duplicate attribute"));
-        }
         self.attributes.push(RawAttribute { prefix, name, value });
         Ok(())
     }
 
     /// The start tag ends, and with it the element is open.
-    pub(crate) fn open(&mut self, limits: &Limits) -> Result<StartTag, FrameError> {
+    pub(crate) fn open(&mut self, limits: &Limits, wanted: Attributes) -> Result<StartTag, FrameError> {
         let Some((prefix, name)) = self.element.take() else {
             return Err(FrameError::BadFormat("start tag without a name"));
         };
@@ -159,37 +185,73 @@ impl Scope {
             return Err(FrameError::BadNamespacePrefix);
         }
         let mut reach = usize::MAX;
-        let uri = match (self.lookup(prefix.as_ref()), &prefix) {
-            (Some((at, uri)), Some(_)) => {
-                reach = at;
-                uri.clone()
+        let ns = match (self.lookup(prefix.as_ref()), &prefix) {
+            (Some(at), _) => {
+                if prefix.is_some() {
+                    reach = at;
+                }
+                self.declarations[at].uri.clone()
             }
-            (Some((_, uri)), None) => uri.clone(),
             (None, Some(_)) => return Err(not_well_formed("undeclared prefix")),
             (None, None) => Symbol::Borrowed(""),
         };
-        let mut attributes = Vec::with_capacity(self.attributes.len());
-        let mut raw = std::mem::take(&mut self.attributes);
-        for RawAttribute { prefix, name, value } in raw.drain(..) {
-            let ns = match &prefix {
-                None => Symbol::Borrowed(""),
-                Some(xml) if *xml == "xml" => Symbol::Borrowed(ns::XML),
+        let places = self.places()?;
+        for place in &places {
+            if let Place::Declared(at) = place {
+                reach = reach.min(*at);
+            }
+        }
+        let mut tag =
+            StartTag { name, ns, prefixed: prefix.is_some(), reach, names_content, attributes: Vec::new() };
+        if wanted == Attributes::Resolve {
+            let raw = self.attributes.drain(..).zip(&places);
+            tag.attributes = raw
+                .map(|(RawAttribute { name, value, .. }, place)| {
+                    let ns = match place {
+                        Place::Nowhere => Symbol::Borrowed(""),
+                        Place::Xml => Symbol::Borrowed(ns::XML),
+                        Place::Declared(at) => self.declarations[*at].uri.clone(),
+                    };
+                    Attribute { ns, name, value }
+                })
+                .collect();
+        }
+        self.attributes.clear();
+        Ok(tag)
+    }
+
+    /// Where each attribute belongs. No two may have the same name there.
+    fn places(&self) -> Result<SmallVec<[Place; 8]>, FrameError> {
+        let mut places = SmallVec::with_capacity(self.attributes.len());
+        let mut prints: SmallVec<[u32; 16]> = SmallVec::with_capacity(self.attributes.len());
+        for attribute in &self.attributes {
+            let (place, uri_print) = match &attribute.prefix {
+                None => (Place::Nowhere, 0),
+                Some(xml) if *xml == "xml" => (Place::Xml, 1),
                 Some(prefix) => match self.lookup(Some(prefix)) {
-                    Some((at, uri)) => {
-                        reach = reach.min(at);
-                        uri.clone()
-                    }
+                    Some(at) => (Place::Declared(at), self.declarations[at].uri_print),
                     None => return Err(not_well_formed("undeclared prefix")),
                 },
             };
-            // Without prefixes, `attribute` has found the duplicates already.
-            if prefix.is_some() && attributes.iter().any(|a: &Attribute| a.name == name && a.ns == ns) {
-                return Err(not_well_formed("duplicate attribute"));
+            let print = fingerprint(&attribute.name) ^ uri_print;
+            for (other, _) in prints.iter().enumerate().filter(|(_, earlier)| **earlier == print) {
+                if self.attributes[other].name == attribute.name && self.same(places[other], place) {
+                    return Err(not_well_formed("duplicate attribute"));
+                }
             }
-            attributes.push(Attribute { ns, name, value });
+            places.push(place);
+            prints.push(print);
         }
-        self.attributes = raw;
-        Ok(StartTag { name, ns: uri, prefixed: prefix.is_some(), reach, names_content, attributes })
+        Ok(places)
+    }
+
+    fn same(&self, left: Place, right: Place) -> bool {
+        match (left, right) {
+            (Place::Declared(left), Place::Declared(right)) => {
+                self.declarations[left].uri == self.declarations[right].uri
+            }
+            _ => left == right,
+        }
     }
 
     /// The innermost element ends.
@@ -202,38 +264,56 @@ impl Scope {
     /// Moves the declarations among the attributes into force. Returns whether one names a content namespace.
     fn declare(&mut self, limits: &Limits) -> Result<bool, FrameError> {
         let mut names_content = false;
-        let declarations = &mut self.declarations;
-        let mut refused = None;
-        self.attributes.retain_mut(|attribute| {
-            let prefix = match &attribute.prefix {
-                None if attribute.name == *"xmlns" => None,
-                Some(prefix) if *prefix == "xmlns" => Some(attribute.name.clone()),
-                _ => return true,
-            };
-            if attribute.value == XMLNS || prefix.as_ref().is_some_and(|prefix| *prefix == "xmlns") {
-                refused = Some(not_well_formed("the prefix xmlns cannot be declared"));
-            }
-            if prefix.as_ref().is_some_and(|prefix| *prefix == "xml") {
+        let mut xml = false;
+        let around = self.declarations.len();
+        let mut attributes = std::mem::take(&mut self.attributes);
+        for RawAttribute { prefix, name, value } in
+            attributes.extract_if(.., |attribute| is_declaration(attribute))
+        {
+            let prefix = prefix.map(|_xmlns| name);
+            let duplicate = match prefix.as_ref().map(|prefix| prefix.as_str()) {
                 // rxml has checked that it is bound to what it always stands for.
-                return false;
+                Some("xml") => std::mem::replace(&mut xml, true),
+                _ => self.lookup(prefix.as_ref()).is_some_and(|at| at >= around),
+            };
+            if duplicate {
+                return Err(not_well_formed("duplicate attribute"));
             }
-            if attribute.value.len() > MAX_NAMESPACE_BYTES {
-                refused = Some(FrameError::Limit("bytes of a namespace"));
+            if value == XMLNS || prefix.as_ref().is_some_and(|prefix| *prefix == "xmlns") {
+                return Err(not_well_formed("the prefix xmlns cannot be declared"));
             }
-            names_content |= ns::is_content(&attribute.value);
-            declarations.push(Declaration { prefix, uri: ns::symbol(&attribute.value) });
-            false
-        });
-        if declarations.len() > limits.declarations {
-            refused = Some(FrameError::Limit("namespace declarations"));
+            if value.len() > MAX_NAMESPACE_BYTES {
+                return Err(FrameError::Limit("bytes of a namespace"));
+            }
+            if prefix.as_ref().is_none_or(|prefix| *prefix != "xml") {
+                names_content |= ns::is_content(&value);
+                self.declarations.push(Declaration::new(prefix, ns::symbol(&value)));
+            }
         }
-        refused.map_or(Ok(names_content), Err)
+        self.attributes = attributes;
+        if self.declarations.len() > limits.declarations {
+            return Err(FrameError::Limit("namespace declarations"));
+        }
+        Ok(names_content)
     }
 
-    fn lookup(&self, prefix: Option<&NcName>) -> Option<(usize, &Symbol)> {
-        let at = self.declarations.iter().rposition(|d| d.prefix.as_ref() == prefix)?;
-        Some((at, &self.declarations[at].uri))
+    /// The innermost declaration of a prefix, or of the default namespace.
+    fn lookup(&self, prefix: Option<&NcName>) -> Option<usize> {
+        let print = fingerprint(prefix.map_or("", |prefix| prefix.as_str()));
+        self.declarations.iter().rposition(|d| d.prefix_print == print && d.prefix.as_ref() == prefix)
     }
+}
+
+fn is_declaration(attribute: &RawAttribute) -> bool {
+    match &attribute.prefix {
+        Some(prefix) => *prefix == "xmlns",
+        None => attribute.name == *"xmlns",
+    }
+}
+
+/// FNV-1a. Peers can make collisions, which costs them a comparison of the names themselves, no more.
+fn fingerprint(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn not_well_formed(why: &str) -> FrameError {

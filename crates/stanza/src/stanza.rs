@@ -13,7 +13,7 @@ use crate::head::{Head, Outgoing};
 use crate::limits::{Flavour, Framing, Limits};
 use crate::ns::{self, Symbol};
 use crate::scope::Scope;
-use crate::tree::{self, Content};
+use crate::tree;
 use crate::{FrameError, text};
 
 /// Which of the three stanzas it is (RFC 6120 §8.2).
@@ -191,11 +191,11 @@ impl Stanza {
         self,
         children: impl IntoIterator<Item = &'a Element>,
     ) -> Result<Stanza, InvalidStanza> {
-        let mut payload = Payload::new(u32::MAX as usize);
+        let mut payload = Payload::default();
         for child in children {
             payload.element(child)?;
         }
-        payload.finish(self)
+        Ok(payload.finish(self))
     }
 
     /// A stanza that the server made.
@@ -203,11 +203,6 @@ impl Stanza {
     /// # Errors
     /// When the element is no stanza in a content namespace, or has a name that XML does not allow.
     pub fn from_element(element: &Element) -> Result<Stanza, InvalidStanza> {
-        Stanza::from_element_within(element, u32::MAX as usize)
-    }
-
-    /// The same, if the payload takes no more than `most` bytes.
-    pub(crate) fn from_element_within(element: &Element, most: usize) -> Result<Stanza, InvalidStanza> {
         let kind = Kind::from_name(element.name()).ok_or(InvalidStanza::NotAStanza)?;
         if !ns::is_content(&element.ns()) {
             return Err(InvalidStanza::NotAStanza);
@@ -218,14 +213,14 @@ impl Stanza {
         stanza.type_ = element.attr("type").map(Box::from);
         stanza.lang = element.attr_ns(ns::XML, "lang").map(Box::from);
 
-        let mut payload = Payload::new(most);
+        let mut payload = Payload::default();
         for node in element.nodes() {
             match node.as_element() {
                 Some(child) => payload.element(child)?,
-                None => tree::write_node(node, ns::CLIENT, &mut payload.tail, most),
+                None => tree::write_node(node, ns::CLIENT, &mut payload.tail),
             }
         }
-        payload.finish(stanza)
+        Ok(payload.finish(stanza))
     }
 
     /// Reads back a stanza that was stored: one complete element that declares its own content namespace.
@@ -266,12 +261,8 @@ impl Stanza {
     pub fn payload_element(&self, child: &Child) -> Element {
         // The bytes were validated when they became a stanza, so reading them again cannot fail; were there such a
         // fault, an empty element of the right name is better than a panic.
-        tree::read(
-            &self.tail[child.range()],
-            &Scope::with_default(Symbol::Borrowed(ns::CLIENT)),
-            Content::Keep,
-        )
-        .unwrap_or_else(|_| Element::bare(child.name(), child.ns()))
+        tree::read(&self.tail[child.range()], &Scope::with_default(Symbol::Borrowed(ns::CLIENT)))
+            .unwrap_or_else(|_| Element::bare(child.name(), child.ns()))
     }
 
     /// The first child of that name and namespace as a tree.
@@ -283,8 +274,7 @@ impl Stanza {
     pub fn element(&self) -> Element {
         let mut out = Vec::with_capacity(256 + self.tail.len());
         self.write(&mut out, Some(ns::CLIENT));
-        tree::read(&out, &Scope::default(), Content::Keep)
-            .unwrap_or_else(|_| Element::bare(self.kind.name(), ns::CLIENT))
+        tree::read(&out, &Scope::default()).unwrap_or_else(|_| Element::bare(self.kind.name(), ns::CLIENT))
     }
 
     /// The text of the first child of that name in the stanza's own vocabulary, such as `body`.
@@ -364,29 +354,24 @@ impl Stanza {
 }
 
 /// A payload being written, with the places of its elements.
+#[derive(Default)]
 struct Payload {
     tail: Vec<u8>,
     children: SmallVec<[Child; 4]>,
-    /// How long it may become.
-    most: usize,
 }
 
 impl Payload {
-    fn new(most: usize) -> Payload {
-        Payload { tail: Vec::new(), children: SmallVec::new(), most }
-    }
-
     fn element(&mut self, element: &Element) -> Result<(), InvalidStanza> {
         check_names(element)?;
         let start = self.tail.len() as u32;
         let ns = match element.ns() {
             // Whichever content namespace the tree was made in, the child takes on that of the stream it goes to.
             content if ns::is_content(&content) => {
-                tree::write_bounded(element, &content, &mut self.tail, self.most);
+                tree::write_element(element, &content, &mut self.tail);
                 Symbol::Borrowed(ns::CLIENT)
             }
             foreign => {
-                tree::write_bounded(element, ns::CLIENT, &mut self.tail, self.most);
+                tree::write_element(element, ns::CLIENT, &mut self.tail);
                 ns::symbol(&foreign)
             }
         };
@@ -395,12 +380,9 @@ impl Payload {
         Ok(())
     }
 
-    fn finish(mut self, stanza: Stanza) -> Result<Stanza, InvalidStanza> {
-        if self.tail.len() > self.most {
-            return Err(InvalidStanza::Xml(FrameError::Limit("bytes of a stanza")));
-        }
+    fn finish(mut self, stanza: Stanza) -> Stanza {
         self.tail.extend_from_slice(stanza.kind.end_tag());
-        Ok(Stanza { children: self.children, tail: self.tail.into(), ..stanza })
+        Stanza { children: self.children, tail: self.tail.into(), ..stanza }
     }
 }
 

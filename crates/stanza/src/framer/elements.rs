@@ -1,16 +1,20 @@
 //! What the parser's events make of an element: a header, a stanza, a nonza.
 
 use bytes::Bytes;
-use minidom::Element;
 use rxml::{RawEvent, RawQName};
 
 use super::{BETWEEN, Framer, Item, Stage, StreamHeader, is_blank};
 use crate::frame_error::FrameError;
-use crate::limits::Framing;
+use crate::limits::{Framing, MOST_BYTES};
 use crate::ns::{self, Symbol};
-use crate::scope::StartTag;
-use crate::stanza::{Child, InvalidStanza, Kind, Stanza};
-use crate::tree::{self, Content};
+use crate::reader::Reader;
+use crate::rewrite::Rewriter;
+use crate::scope::{Attributes, StartTag};
+use crate::stanza::{Child, Kind, Stanza};
+use crate::tree;
+
+/// Elements in a nonza. Those that negotiate a stream hold a few dozen, and they become trees.
+const NONZA_ELEMENTS: usize = 512;
 
 /// An element at stream level, or the stream header, that has begun.
 pub(super) struct Reading {
@@ -83,7 +87,11 @@ impl Framer {
         let written = name.0.as_ref().map_or(0, |prefix| prefix.len() + 1) + name.1.len() + 2;
         let Some(reading) = &mut self.reading else { return Ok(()) };
         reading.elements += 1;
-        if reading.elements > self.limits.elements {
+        let most = match reading.body {
+            Body::Nonza => self.limits.elements.min(NONZA_ELEMENTS),
+            _ => self.limits.elements,
+        };
+        if reading.elements > most {
             return Err(FrameError::Limit("elements of a stanza"));
         }
         let start = self.seen - written;
@@ -102,8 +110,9 @@ impl Framer {
     }
 
     fn head_closes(&mut self) -> Result<Option<Item>, FrameError> {
-        let tag = self.scope.open(&self.limits)?;
-        let level = self.scope.depth() - self.base();
+        let level = self.scope.depth() + 1 - self.base();
+        let wanted = if level == 1 { Attributes::Resolve } else { Attributes::Check };
+        let tag = self.scope.open(&self.limits, wanted)?;
         let Some(reading) = &mut self.reading else { return Ok(None) };
         match &mut reading.body {
             Body::Header { root } => {
@@ -215,7 +224,9 @@ impl Framer {
         let Some(Reading { start, body, .. }) = self.reading.take() else { return Ok(None) };
         let item = match body {
             Body::Stanza(draft) => Item::Stanza(self.finish(*draft, start)?),
-            Body::Nonza => Item::Nonza(self.tree(start, Content::Keep)?),
+            Body::Nonza => {
+                Item::Nonza(tree::read(&self.buffer[start..self.seen], &self.scope.surroundings())?)
+            }
             Body::Open(header) => {
                 self.stage = Stage::Stream { root: Symbol::Borrowed("") };
                 Item::Open(header)
@@ -239,20 +250,9 @@ impl Framer {
         Ok(())
     }
 
-    /// The tree of the element that has just ended.
-    fn tree(&self, start: usize, content: Content) -> Result<Element, FrameError> {
-        tree::read(&self.buffer[start..self.seen], &self.scope.surroundings(), content)
-    }
-
     fn finish(&self, mut draft: Draft, start: usize) -> Result<Stanza, FrameError> {
         if !draft.portable {
-            let element = self.tree(start, Content::Unify(self.flavour.content_namespace()))?;
-            // Namespaces repeat where prefixes stood, so it may grow, but only within reason.
-            let most = self.limits.stanza_bytes.saturating_mul(2);
-            return Stanza::from_element_within(&element, most).map_err(|error| match error {
-                InvalidStanza::Xml(error) => error,
-                InvalidStanza::Name | InvalidStanza::NotAStanza => FrameError::BadNamespacePrefix,
-            });
+            return self.rewrite(draft.stanza, start);
         }
         let payload = &self.buffer[start + draft.payload..self.seen];
         // No `<` is in an end tag but its first byte; there is none at all after an empty-element tag.
@@ -267,6 +267,21 @@ impl Framer {
             child.end -= draft.payload as u32;
         }
         Ok(draft.stanza)
+    }
+
+    /// Writes the payload anew that has just ended.
+    fn rewrite(&self, stanza: Stanza, start: usize) -> Result<Stanza, FrameError> {
+        // Namespaces repeat where prefixes stood, so it may grow, but only within reason.
+        let mut rewriter = Rewriter::new(self.limits.stanza_bytes.saturating_mul(2).min(MOST_BYTES));
+        let reader = Reader {
+            scope: self.scope.surroundings(),
+            longest: self.limits.token_bytes,
+            unify: Some(self.flavour.content_namespace()),
+        };
+        reader.read(&self.buffer[start..self.seen], &mut rewriter)?;
+        let Rewriter { mut payload, children, .. } = rewriter;
+        payload.extend_from_slice(stanza.kind.end_tag());
+        Ok(Stanza { children, tail: payload.into(), ..stanza })
     }
 }
 
