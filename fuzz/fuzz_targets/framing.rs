@@ -6,8 +6,14 @@
 use libfuzzer_sys::fuzz_target;
 use stanza::{Flavour, FrameError, Framer, Framing, Item, Limits, Stanza, ns};
 
-const LIMITS: Limits =
-    Limits { stanza_bytes: 2_048, depth: 16, attributes: 16, elements: 64, token_bytes: 512 };
+const LIMITS: Limits = Limits {
+    stanza_bytes: 2_048,
+    depth: 16,
+    attributes: 16,
+    elements: 64,
+    token_bytes: 512,
+    declarations: 16,
+};
 
 fuzz_target!(|data: &[u8]| {
     let [choice, size, input @ ..] = data else { return };
