@@ -1,6 +1,7 @@
 //! From the bytes of a connection to stream headers, stanzas and nonzas.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use minidom::Element;
 use rxml::error::EndOrError;
@@ -25,6 +26,22 @@ const BETWEEN: FrameError = FrameError::BadFormat("text outside of any stanza");
 ///
 /// The bytes are validated as they come. The payload of a stanza is kept as it arrived; where it would mean something
 /// else elsewhere, it is written anew. After an error nothing more comes out but that error.
+///
+/// ```
+/// use stanza::{Flavour, Framer, Framing, Item, Limits};
+///
+/// let mut framer = Framer::new(Flavour::Client, Framing::Tcp, Limits::default());
+/// framer.feed(b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='a.example'>");
+/// framer.feed(b"<message to='romeo@a.example'><body>Wherefore art");
+/// assert!(matches!(framer.next()?, Some(Item::Open(header)) if header.to.as_deref() == Some("a.example")));
+/// assert_eq!(framer.next()?, None);
+///
+/// framer.feed(b" thou?</body></message>");
+/// let Some(Item::Stanza(message)) = framer.next()? else { unreachable!() };
+/// assert_eq!(message.text("body").as_deref(), Some("Wherefore art thou?"));
+/// assert_eq!(&message.tail()[..], b"<body>Wherefore art thou?</body></message>");
+/// # Ok::<(), stanza::FrameError>(())
+/// ```
 pub struct Framer {
     flavour: Flavour,
     framing: Framing,
@@ -45,12 +62,12 @@ pub struct Framer {
     error: Option<FrameError>,
 }
 
-/// One thing that a peer sent.
+/// One thing that a peer sent. `Debug` leaves out what it says, since that may be a password.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly all items are stanzas, so a box would only add an allocation"
 )]
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Item {
     /// The stream begins, or begins anew.
     Open(StreamHeader),
@@ -61,6 +78,19 @@ pub enum Item {
     Nonza(Element),
     /// The stream ends (RFC 6120 §4.4). Whatever follows is ignored.
     Close,
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Item::Open(header) => f.debug_tuple("Open").field(header).finish(),
+            Item::Stanza(stanza) => f.debug_tuple("Stanza").field(stanza).finish(),
+            Item::Nonza(element) => {
+                f.debug_tuple("Nonza").field(&element.name()).field(&element.ns()).finish()
+            }
+            Item::Close => f.write_str("Close"),
+        }
+    }
 }
 
 /// The attributes of a stream header (RFC 6120 §4.7), not checked beyond being text.
@@ -98,7 +128,7 @@ impl Framer {
         Framer {
             flavour,
             framing,
-            limits: limits.sane(),
+            limits: limits.clamped(),
             parser: None,
             outdated: false,
             buffer: Vec::new(),
@@ -181,7 +211,7 @@ impl Framer {
 
     /// Changes the limits, from the next element on as far as single names and attributes go.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits.sane();
+        self.limits = limits.clamped();
         self.outdated = true;
     }
 

@@ -1,5 +1,7 @@
 //! The start of an outgoing stanza, and the pair of bytes that goes to a socket.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::escape::escape_attribute;
@@ -62,8 +64,9 @@ impl<'a> Head<'a> {
     }
 }
 
-/// What goes to a socket: a head for this recipient, then a tail that all recipients share. Cloning copies no text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What goes to a socket: a head for this recipient, then a tail that all recipients share. Cloning copies no text,
+/// and `Debug` shows none.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// Start tag and whatever the server put behind it.
     pub head: Bytes,
@@ -80,6 +83,12 @@ impl Outgoing {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outgoing({} + {} bytes)", self.head.len(), self.tail.len())
     }
 }
 

@@ -44,7 +44,7 @@ impl Limits {
         declarations: 1 << 16,
     };
 
-    pub(crate) fn sane(self) -> Limits {
+    pub(crate) fn clamped(self) -> Limits {
         Limits { stanza_bytes: self.stanza_bytes.min(MOST_BYTES), ..self }
     }
 }

@@ -246,3 +246,14 @@ fn a_websocket_stream_begins_with_open() {
     framer.feed(HEADER.as_bytes());
     assert_eq!(framer.next().unwrap_err().condition(), StreamCondition::InvalidNamespace);
 }
+
+#[test]
+fn debug_output_shows_neither_messages_nor_passwords() {
+    let (items, _) = all(
+        &mut open(),
+        b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>secret</auth><message><body>secret</body></message>",
+    );
+    let Item::Stanza(message) = &items[1] else { panic!("{items:?}") };
+    let shown = format!("{items:?} {:?}", message.outgoing(None));
+    assert!(shown.contains("auth") && shown.contains("body") && !shown.contains("secret"), "{shown}");
+}
