@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use account::Account;
@@ -163,7 +164,10 @@ async fn perform(command: Command, json: bool) -> Result<()> {
             print!("{}", account::csv(&Account::first(users)));
             return Ok(());
         }
-        Command::Relay { listen } => return relay::serve(listen).await,
+        Command::Relay { listen } => {
+            let listener = TcpListener::bind(listen).await.during(format!("listening on {listen}"))?;
+            return relay::serve(listener).await;
+        }
         Command::Messages(Run { plan, against }) => {
             on(&against, plan.users, async |target| messages::run(target, &plan).await).await?
         }

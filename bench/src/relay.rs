@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -48,8 +47,7 @@ impl Peer {
 type Peers = Rc<RefCell<HashMap<Vec<u8>, Rc<Peer>>>>;
 
 /// Serves until the process ends. Everything runs on one thread.
-pub(crate) async fn serve(listen: SocketAddr) -> Result<()> {
-    let listener = TcpListener::bind(listen).await.during(format!("listening on {listen}"))?;
+pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
     let peers = Peers::default();
     LocalSet::new()
         .run_until(async move {

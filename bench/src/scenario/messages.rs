@@ -190,3 +190,31 @@ impl User {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::client::Endpoint;
+    use crate::relay;
+
+    #[tokio::test]
+    async fn every_message_through_the_relay_is_counted_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint {
+            address: listener.local_addr().unwrap(),
+            tls: None,
+            domain: Arc::from("localhost"),
+            keys: Arc::default(),
+        };
+        let target = Target { name: "relay".to_owned(), plain: Some(endpoint), tls: None, tree: None };
+        let plan = Plan { users: 6, window: 3, seconds: 0, count: Some(500), tls: false };
+        let outcome = tokio::select! {
+            outcome = run(&target, &plan) => outcome.unwrap(),
+            end = relay::serve(listener) => panic!("the relay ended: {end:?}"),
+        };
+        assert!(outcome.figure("messages").is_some_and(|rate| rate > 0.0));
+        assert_eq!((outcome.figure("lost"), outcome.figure("refused")), (Some(0.0), Some(0.0)));
+    }
+}
