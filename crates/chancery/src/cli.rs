@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Serve,
     /// Say how the running server is
     Status,
+    /// Let the running server read its certificate and configuration again
+    Reload,
     /// People: add, list, change, remove, import
     #[command(subcommand)]
     User(User),

@@ -19,6 +19,7 @@ use server::config::{Config, Sources};
 use server::metrics::Exporter;
 use server::tls::{Certificate, Description, Tls};
 use server::users::UserError;
+use time::format_description::well_known::Rfc3339;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -41,6 +42,7 @@ pub(crate) async fn serve(sources: Sources) -> Result<ExitCode, Failure> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    raise_file_limit();
     // Before anything is bound, so that a signal that comes early is not lost.
     let mut signals = Signals::listen()?;
 
@@ -125,6 +127,17 @@ async fn stop_all(server: Arc<Server>, house: Arc<House>, mut admin: JoinHandle<
     }
 }
 
+/// Every connection takes a file, and shells hand out 1,024 where the system allows far more.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
 /// A running server with what a reload needs.
 struct House {
     server: Arc<Server>,
@@ -170,7 +183,14 @@ impl Running for House {
     fn status(&self) -> Value {
         let addresses = self.server.addresses();
         let texts = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let certificate = &self.server.tls().current().description;
         json!({
+            "certificate": {
+                "sha256": certificate.fingerprint,
+                "names": certificate.names,
+                "not_after": certificate.not_after.format(&Rfc3339).ok(),
+                "self_signed": certificate.self_signed,
+            },
             "uptime_seconds": self.since.elapsed().as_secs(),
             "xmpp": texts(&addresses.xmpp),
             "xmpp_tls": texts(&addresses.xmpp_tls),

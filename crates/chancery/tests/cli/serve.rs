@@ -131,6 +131,51 @@ fn a_hangup_reloads_what_can_change_and_names_what_cannot() {
 }
 
 #[test]
+fn a_reload_by_command_answers() {
+    let house = House::new();
+    house.run(&["reload"]).refused();
+    let _server = house.serve();
+    assert_eq!(house.run(&["reload"]).ok(), "read again\n");
+    house.configure("[registration]\nopen = true\n[contact]\nadmin = [\"it@corp.example\"]\n");
+    let answer = house.run(&["reload", "--json"]).json();
+    assert_eq!(answer["restart_needed"], serde_json::json!(["registration.open", "contact"]));
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_after_a_reload_and_a_broken_one_is_not() {
+    let house = House::new();
+    let write = || {
+        let made = rcgen::generate_simple_self_signed(["corp.example".to_owned()]).unwrap();
+        std::fs::write(house.path("a.pem"), made.cert.pem()).unwrap();
+        std::fs::write(house.path("a.key"), made.signing_key.serialize_pem()).unwrap();
+    };
+    write();
+    house.configure("[tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n");
+    let server = house.serve();
+    let first = server.status()["certificate"].clone();
+    assert_eq!(first["names"][0], "corp.example");
+    write();
+    house.run(&["reload"]).ok();
+    let second = server.status()["certificate"].clone();
+    assert_ne!(first["sha256"], second["sha256"]);
+
+    std::fs::write(house.path("a.key"), "half a file").unwrap();
+    let refused = house.run(&["reload"]).refused();
+    assert!(refused.contains("PEM private key") && !refused.contains("half a file"), "{refused}");
+    assert_eq!(server.status()["certificate"], second);
+}
+
+#[test]
+fn the_server_takes_as_many_files_as_the_system_allows() {
+    let house = House::new();
+    let server = house.serve();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.status()["pid"])).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1], "{line}");
+}
+
+#[test]
 fn the_web_side_answers() {
     let house = House::new();
     let server = house.serve();

@@ -1,7 +1,7 @@
 //! Copies of the folder, its size, and a thorough look at it.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -75,8 +75,8 @@ pub(super) fn size(folder: &Path) -> std::io::Result<u64> {
 
 /// Bytes that the file system still offers to us.
 pub(super) fn free(folder: &Path) -> Option<u64> {
-    let _: PathBuf = folder.into();
-    None
+    let medium = rustix::fs::statvfs(folder).ok()?;
+    Some(medium.f_bavail.saturating_mul(medium.f_frsize))
 }
 
 pub(super) fn check(main: &Connection, keys: &Connection) -> rusqlite::Result<Check> {
