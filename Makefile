@@ -21,10 +21,13 @@ bench:
 	$(CARGO) build --release --package chancery
 	$(CARGO) run --release --package bench
 
-# Run every fuzz target for a while (SECONDS each).
-SECONDS ?= 60
+# Run every fuzz target for FUZZ_SECONDS. Needs a nightly compiler and cargo-fuzz, see fuzz/README.md.
+FUZZ_SECONDS ?= 60
 fuzz:
-	if [ -x fuzz/run ]; then fuzz/run $(SECONDS); else echo "no fuzz targets yet"; fi
+	for target in fuzz/fuzz_targets/*.rs; do \
+		$(CARGO) +nightly fuzz run $$(basename $$target .rs) -- \
+			-dict=fuzz/xmpp.dict -max_len=4096 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 # Lay out the code.
 fmt:
