@@ -235,11 +235,12 @@ impl Outbox {
     pub fn set_inactive(&self, inactive: bool) {
         let mut queue = self.queue.lock();
         queue.inactive = inactive;
-        if !inactive && queue.release_held() {
-            if let Some(waker) = queue.waker.take() {
-                drop(queue);
-                waker.wake();
-            }
+        if !inactive
+            && queue.release_held()
+            && let Some(waker) = queue.waker.take()
+        {
+            drop(queue);
+            waker.wake();
         }
     }
 

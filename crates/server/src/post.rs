@@ -9,7 +9,7 @@ use archive::{AppendError, Archive, Conversation, Draft, Entry, Outcome};
 use bytes::Bytes;
 use policy::{Facts, Rules, Verdict};
 use smallvec::SmallVec;
-use stanza::{ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use stanza::{Child, ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use vault::VaultError;
 
 use crate::router::{Passage, Router, Target, is_for_bare, is_kept, message_type};
@@ -236,24 +236,27 @@ fn deliverable(letter: &Letter) -> Result<(), Option<StanzaError>> {
 /// Payloads that say nothing worth keeping: chat states (XEP-0085), receipts (XEP-0184), markers (XEP-0333), hints
 /// (XEP-0334) and other notes about a message. A message of these alone is not archived; hints never change that
 /// (invariant: no client opts out of the trail).
-const NOTES: [&str; 9] = [
+const NOTES: [&str; 6] = [
     "http://jabber.org/protocol/chatstates",
     "urn:xmpp:receipts",
     "urn:xmpp:chat-markers:0",
     "urn:xmpp:hints",
     "urn:xmpp:sid:0",
     "urn:xmpp:carbons:2",
-    "urn:xmpp:delay",
-    "jabber:x:event",
-    "http://jabber.org/protocol/pubsub#event",
 ];
 
 /// Whether a message says something.
 pub fn has_content(stanza: &Stanza) -> bool {
-    message_type(stanza) != "error"
-        && stanza.children().iter().any(|child| {
-            !NOTES.contains(&child.ns()) && !(child.ns() == stanza::ns::CLIENT && child.name() == "thread")
-        })
+    message_type(stanza) != "error" && stanza.children().iter().any(|child| !is_note(stanza, child))
+}
+
+/// Whether a child is a note. One with text or elements inside is none, whatever it calls itself: it could carry words
+/// past the archive.
+fn is_note(stanza: &Stanza, child: &Child) -> bool {
+    if child.is("thread", stanza::ns::CLIENT) {
+        return true;
+    }
+    NOTES.contains(&child.ns()) && stanza.payload_element(child).nodes().next().is_none()
 }
 
 /// The form that the archive keeps: the whole stanza, under its own namespace declaration.
