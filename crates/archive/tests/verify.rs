@@ -1,5 +1,5 @@
 //! Every way of tampering with the log is found, with the public key alone.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 
