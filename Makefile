@@ -25,7 +25,7 @@ bench:
 FUZZ_SECONDS ?= 60
 fuzz:
 	for target in fuzz/fuzz_targets/*.rs; do \
-		$(CARGO) +nightly fuzz run $$(basename $$target .rs) -- \
+		$(CARGO) +nightly fuzz run --all-features $$(basename $$target .rs) -- \
 			-dict=fuzz/xmpp.dict -max_len=4096 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 

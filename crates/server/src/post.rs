@@ -254,7 +254,8 @@ pub fn has_content(stanza: &Stanza) -> bool {
 /// past the archive.
 fn is_note(stanza: &Stanza, child: &Child) -> bool {
     if child.is("thread", stanza::ns::CLIENT) {
-        return true;
+        // An identifier (RFC 6121 §5.2.5), not a place for a letter.
+        return stanza.text("thread").is_none_or(|thread| thread.len() <= 128);
     }
     NOTES.contains(&child.ns()) && stanza.payload_element(child).nodes().next().is_none()
 }
