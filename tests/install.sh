@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Installs the clients that the whole-system tests talk to. Quick when they are there; fails when one cannot be had.
+# Needs root or sudo for Debian's packages. Python packages go into .peers/ at the top of the repository.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+debian=(go-sendxmpp profanity tmux openssl iproute2 util-linux python3)
+# aioxmpp needs pytz and setuptools without saying so.
+python_packages=(slixmpp==1.17.0 aioxmpp==0.13.3 websockets==17.4 'tzlocal<3' pytz 'setuptools<66')
+peers=.peers
+venv=$peers/venv
+# slixmpp's integration tests are only in its source package.
+itests=$peers/slixmpp-1.17.0
+
+say() { printf 'tests/install.sh: %s\n' "$*" >&2; }
+
+have() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else say "needs root or sudo for: $*"; exit 1
+    fi
+}
+
+install_debian() {
+    local missing=()
+    for package in "$@"; do have "$package" || missing+=("$package"); done
+    [ ${#missing[@]} = 0 ] && return
+    say "installing ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# aioxmpp stands still since 2023 and does not run on Python 3.12 and later.
+suitable() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; }
+
+find_python() {
+    local candidate
+    for candidate in /usr/bin/python3 python3.11 python3.10 "$HOME"/.pyenv/versions/3.1[01].*/bin/python3; do
+        if suitable "$candidate"; then echo "$candidate"; return; fi
+    done
+    say "needs a Python 3.10 or 3.11 for aioxmpp; none found"
+    exit 1
+}
+
+install_python() {
+    if [ -x $venv/bin/python ] && [ "$(cat $venv/.packages 2>/dev/null)" = "${python_packages[*]}" ]; then return; fi
+    local python
+    python=$(find_python)
+    [ "$python" != /usr/bin/python3 ] || install_debian python3-venv
+    say "making $venv with $python"
+    rm -rf $venv
+    "$python" -m venv $venv
+    $venv/bin/pip install --quiet --disable-pip-version-check "${python_packages[@]}"
+    $venv/bin/python -c 'import slixmpp, aioxmpp, websockets'
+    echo "${python_packages[*]}" >$venv/.packages
+}
+
+install_itests() {
+    [ -f $itests/run_integration_tests.py ] && return
+    say "fetching slixmpp's own integration tests"
+    local download
+    download=$(mktemp -d)
+    $venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary slixmpp --dest "$download" slixmpp==1.17.0
+    # Only the tests: the library that they import is the installed one.
+    tar -xzf "$download"/slixmpp-1.17.0.tar.gz -C $peers slixmpp-1.17.0/itests slixmpp-1.17.0/run_integration_tests.py
+    rm -rf "$download"
+}
+
+mkdir -p $peers
+install_debian "${debian[@]}"
+install_python
+install_itests
+for command in go-sendxmpp profanity tmux openssl ip unshare nsenter; do
+    PATH=$PATH:/usr/sbin:/sbin command -v $command >/dev/null || { say "$command is missing after its installation"; exit 1; }
+done

@@ -1,0 +1,13 @@
+//! Whole-system tests: the real binary, real clients, real disks that fill up, real `kill -9`.
+//!
+//! Everything runs on loopback ports or in a network namespace of its own, in a temporary data folder.
+//! Nothing is ever skipped: a missing client or a missing right fails the test that needs it.
+//! `make test` builds the binary and runs `tests/install.sh` first.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this crate is nothing but tests")]
+
+mod client;
+mod harness;
+mod namespace;
+
+mod slixmpp;
+mod smoke;
