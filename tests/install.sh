@@ -5,10 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 debian=(go-sendxmpp profanity tmux openssl iproute2 util-linux python3)
-# aioxmpp needs pytz and setuptools without saying so.
-python_packages=(slixmpp==1.17.0 aioxmpp==0.13.3 websockets==17.4 'tzlocal<3' pytz 'setuptools<66')
+# aioxmpp needs pytz and setuptools without saying so, and pyOpenSSL and tzlocal as they were in its days.
+python_packages=(slixmpp==1.17.0 aioxmpp==0.13.3 'pyOpenSSL<24.3' 'tzlocal<3' pytz 'setuptools<66')
 peers=.peers
 venv=$peers/venv
+node_packages=(@xmpp/client@0.14.0 ws@8.23.0)
 # slixmpp's integration tests are only in its source package.
 itests=$peers/slixmpp-1.17.0
 
@@ -53,7 +54,7 @@ install_python() {
     rm -rf $venv
     "$python" -m venv $venv
     $venv/bin/pip install --quiet --disable-pip-version-check "${python_packages[@]}"
-    $venv/bin/python -c 'import slixmpp, aioxmpp, websockets'
+    $venv/bin/python -c 'import slixmpp, aioxmpp'
     echo "${python_packages[*]}" >$venv/.packages
 }
 
@@ -68,10 +69,21 @@ install_itests() {
     rm -rf "$download"
 }
 
+install_node() {
+    [ "$(cat $peers/node/.packages 2>/dev/null)" = "${node_packages[*]}" ] && return
+    command -v npm >/dev/null || install_debian nodejs npm
+    say "installing ${node_packages[*]}"
+    rm -rf $peers/node
+    mkdir $peers/node
+    npm install --silent --no-audit --no-fund --prefix $peers/node "${node_packages[@]}"
+    echo "${node_packages[*]}" >$peers/node/.packages
+}
+
 mkdir -p $peers
 install_debian "${debian[@]}"
 install_python
 install_itests
-for command in go-sendxmpp profanity tmux openssl ip unshare nsenter; do
+install_node
+for command in go-sendxmpp profanity tmux openssl ip unshare nsenter node; do
     PATH=$PATH:/usr/sbin:/sbin command -v $command >/dev/null || { say "$command is missing after its installation"; exit 1; }
 done

@@ -8,6 +8,8 @@
 mod client;
 mod harness;
 mod namespace;
+mod terminal;
 
+mod chat;
 mod slixmpp;
 mod smoke;
