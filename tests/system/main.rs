@@ -11,5 +11,6 @@ mod namespace;
 mod terminal;
 
 mod chat;
+mod crash;
 mod slixmpp;
 mod smoke;
