@@ -2,8 +2,6 @@
 //!
 //! It knows nothing of what it says, so that a test can say anything, and it trusts nothing of what it hears.
 
-use std::time::Duration;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -125,21 +123,21 @@ impl Client {
         }
     }
 
-    /// Everything until the server hangs up, which it must do within `patience`.
-    pub(crate) async fn rest_within(&mut self, patience: Duration) -> String {
-        let end = timeout(patience, async {
+    /// Everything until the server hangs up, which it must do. After a handshake has begun this is not only text.
+    pub(crate) async fn rest_bytes(&mut self) -> Vec<u8> {
+        let end = timeout(PATIENCE, async {
             // A reset counts as hanging up: it is what a peer with unread bytes gets.
             while let Ok(1..) = self.stream.read_buf(&mut self.heard).await {}
         });
         let ended = end.await.is_ok();
-        let heard = text(std::mem::take(&mut self.heard));
-        assert!(ended, "the server did not hang up, but said {heard:?}");
+        let heard = std::mem::take(&mut self.heard);
+        assert!(ended, "the server did not hang up, but said {:?}", String::from_utf8_lossy(&heard));
         heard
     }
 
-    /// Everything until the server hangs up.
+    /// Everything until the server hangs up, which it must do.
     pub(crate) async fn rest(&mut self) -> String {
-        self.rest_within(PATIENCE).await
+        text(self.rest_bytes().await)
     }
 
     /// Asks the server and waits for its answer, so all that it sent before has arrived.

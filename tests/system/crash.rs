@@ -47,10 +47,10 @@ fn person(number: usize) -> String {
 
 #[tokio::test]
 async fn twenty_crashes_lose_nothing_that_anybody_received() {
-    let seed = std::env::var("CHANCERY_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+    let seed = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64
     });
-    println!("to repeat this: CHANCERY_TEST_SEED={seed}");
+    println!("to repeat this: TEST_SEED={seed}");
     let mut dice = Dice(seed);
 
     let mut server = Wish::plain().prepare().await;

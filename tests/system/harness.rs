@@ -318,6 +318,11 @@ impl Server {
             .env("PYTHONDONTWRITEBYTECODE", "1");
     }
 
+    /// How many files and sockets the server has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
     /// Resident memory of the server, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
@@ -348,7 +353,7 @@ async fn follow(stream: impl AsyncRead + Unpin, log: Log, announce: Arc<watch::S
 
 /// Whether this line says that every listener is open.
 fn is_ready(line: &str) -> bool {
-    line.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("ready"))
+    line == "chancery: ready"
 }
 
 /// What a program that ended has said.
@@ -394,7 +399,7 @@ pub(crate) fn peers() -> PathBuf {
 
 /// The server's binary, which lies beside the folder of this test's own.
 fn binary() -> PathBuf {
-    let path = std::env::var_os("CHANCERY_BIN").map(PathBuf::from).unwrap_or_else(|| {
+    let path = std::env::var_os("TEST_BINARY").map(PathBuf::from).unwrap_or_else(|| {
         let own = std::env::current_exe().unwrap();
         own.parent().and_then(Path::parent).unwrap().join("chancery")
     });

@@ -10,7 +10,10 @@ mod harness;
 mod namespace;
 mod terminal;
 
+mod at_rest;
 mod chat;
 mod crash;
+mod disk;
+mod hostile;
 mod slixmpp;
 mod smoke;
