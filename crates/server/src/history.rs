@@ -39,7 +39,12 @@ impl Handler for History {
     }
 
     fn features(&self, place: Place) -> Vec<&'static str> {
-        if place == Place::Own { vec![MAM, EXTENDED, ns::RSM] } else { Vec::new() }
+        match place {
+            Place::Own => vec![MAM, EXTENDED, ns::RSM],
+            // The account is where clients ought to look (XEP-0313 §7), but some, such as Profanity, ask the domain.
+            Place::Host => vec![MAM],
+            Place::Other => Vec::new(),
+        }
     }
 
     async fn handle(&self, request: Request<'_>) -> Answer {
