@@ -11,7 +11,7 @@ use xmpp_parsers::ns;
 
 use crate::clock;
 use crate::iq::{Answer, Handler, Place, Request, bad_request};
-use crate::outbox::{Class, Parcel};
+use crate::outbox::{Bounds, Class, Parcel};
 use crate::people::User;
 use crate::post::{Trail, disk_error};
 use crate::session::Session;
@@ -81,6 +81,7 @@ impl History {
         if query.backwards {
             page.items.sort_by_key(|item| item.sequence);
         }
+        page.complete &= fit(&mut page.items, query.backwards, request.session.outbox.bounds());
         let mut set = el("set", ns::RSM);
         if let (Some(first), Some(last)) = (page.items.first(), page.items.last()) {
             set = set.append(text("first", ns::RSM, self.trail.id(first.sequence).as_str())).append(text(
@@ -222,6 +223,29 @@ struct Wanted {
 
 fn not_found() -> StanzaError {
     StanzaError::new(StanzaCondition::ItemNotFound, "There is no such message in this archive.")
+}
+
+/// Shortens a page, at the end away from where reading began, so that it takes at most a quarter of what may wait for
+/// a session: a page must not make its reader too slow. Returns whether nothing was cut off. One message always stays.
+fn fit(items: &mut Vec<Item>, backwards: bool, bounds: Bounds) -> bool {
+    let mut bytes = 0;
+    let fits = |item: &Item| {
+        bytes += item.stanza.len();
+        bytes <= bounds.bytes / 4
+    };
+    let count = if backwards {
+        items.iter().rev().map(fits).take_while(|fits| *fits).count()
+    } else {
+        items.iter().map(fits).take_while(|fits| *fits).count()
+    };
+    let keep = count.min(bounds.parcels / 4).max(1);
+    let cut = items.len().saturating_sub(keep);
+    if backwards {
+        items.drain(..cut);
+    } else {
+        items.truncate(keep);
+    }
+    cut == 0
 }
 
 /// The form that a client may fill in (XEP-0313 §4.1.5).

@@ -152,6 +152,11 @@ impl Outbox {
         (sent, unacked.chain(ready()).cloned().collect())
     }
 
+    /// What may wait here.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
     /// Queues a parcel. A full queue closes the outbox: the connection ends it with `resource-constraint`, and what was
     /// archived goes to the spool. Returns false when the outbox is closed; the parcel is dropped then.
     pub fn push(&self, parcel: Parcel) -> bool {
