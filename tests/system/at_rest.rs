@@ -78,7 +78,8 @@ async fn no_name_and_no_word_can_be_read_from_the_data_folder() {
 
     // All of that is still there for those who may read it.
     server.start().await;
-    let mut quastenflosser = Client::sign_in(&server, "quastenflosser", "passwort-eulenspiegel", "desk").await;
+    let mut quastenflosser =
+        Client::sign_in(&server, "quastenflosser", "passwort-eulenspiegel", "desk").await;
     quastenflosser.until("秘密の言葉").await;
 }
 
@@ -107,7 +108,8 @@ fn search(server: &Server) {
 
 /// Where a secret can be read below this folder, in contents and in names.
 fn findings(folder: &Path) -> Vec<String> {
-    let needles: Vec<_> = SECRETS.iter().flat_map(|secret| forms(secret).into_iter().map(move |form| (secret, form))).collect();
+    let needles: Vec<_> =
+        SECRETS.iter().flat_map(|secret| forms(secret).into_iter().map(move |form| (secret, form))).collect();
     let mut found = Vec::new();
     for file in files(folder) {
         // A file may be gone by now; then nobody can read it.
@@ -116,7 +118,11 @@ fn findings(folder: &Path) -> Vec<String> {
         let folded = contents.to_ascii_lowercase();
         for (secret, (form, needle)) in &needles {
             // Base64 means something else in other case; everything else is looked for in any case.
-            let there = if form.starts_with("base64") { find(&contents, needle) } else { find(&folded, &needle.to_ascii_lowercase()) };
+            let there = if form.starts_with("base64") {
+                find(&contents, needle)
+            } else {
+                find(&folded, &needle.to_ascii_lowercase())
+            };
             if there.is_some() {
                 found.push(format!("{secret} as {form} in {}", file.display()));
             }

@@ -142,7 +142,8 @@ impl Client {
 
     /// Asks the server and waits for its answer, so all that it sent before has arrived.
     pub(crate) async fn ping(&mut self) -> String {
-        self.send(&format!("<iq type='get' id='ping-pong' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
+        self.send(&format!("<iq type='get' id='ping-pong' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>"))
+            .await;
         let mut heard = self.until("ping-pong").await;
         heard.push_str(&self.until(">").await);
         heard

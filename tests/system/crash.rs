@@ -1,7 +1,7 @@
 //! `kill -9` at any moment: what anybody received is in the history, nothing comes twice, and the chain verifies.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -10,6 +10,7 @@ use tokio::{task::JoinHandle, time::timeout};
 use crate::{
     client::{Client, attribute},
     harness::{DOMAIN, PATIENCE, Wish},
+    history,
 };
 
 const PEOPLE: usize = 6;
@@ -27,6 +28,9 @@ struct Delivery {
     delayed: bool,
     round: usize,
 }
+
+/// What a talker brings home: what it heard, and how much it said.
+type Tale = (Vec<Delivery>, usize);
 
 /// SplitMix64: the same seed makes the same test, as far as the kernel's scheduling allows.
 struct Dice(u64);
@@ -47,9 +51,10 @@ fn person(number: usize) -> String {
 
 #[tokio::test]
 async fn twenty_crashes_lose_nothing_that_anybody_received() {
-    let seed = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64
-    });
+    let seed = std::env::var("TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64);
     println!("to repeat this: TEST_SEED={seed}");
     let mut dice = Dice(seed);
 
@@ -67,31 +72,35 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
         for number in (0..PEOPLE).filter(|number| *number != away) {
             clients.push((number, Client::bind(&server, &person(number), PASSWORD, "desk").await));
         }
-        let talkers: Vec<(usize, JoinHandle<(Vec<Delivery>, usize)>)> = clients
+        let talkers: Vec<(usize, JoinHandle<Tale>)> = clients
             .into_iter()
-            .map(|(number, client)| (number, tokio::spawn(talk(client, number, round, Dice(dice.roll(u64::MAX))))))
+            .map(|(number, client)| {
+                (number, tokio::spawn(talk(client, number, round, Dice(dice.roll(u64::MAX)))))
+            })
             .collect();
         tokio::time::sleep(Duration::from_millis(20 + dice.roll(400))).await;
         server.kill().await;
         for (number, talker) in talkers {
-            let (heard, said) = timeout(PATIENCE, talker).await.expect("a connection outlived its server").unwrap();
+            let (heard, said) =
+                timeout(PATIENCE, talker).await.expect("a connection outlived its server").unwrap();
             received[number].extend(heard);
             sent += said;
         }
     }
 
     server.start().await;
-    // What still waits for somebody arrives now.
-    let mut everyone = Vec::new();
-    for number in 0..PEOPLE {
-        let mut client = Client::sign_in(&server, &person(number), PASSWORD, "desk").await;
-        let heard = client.ping().await;
-        received[number].extend(deliveries(&heard, CRASHES));
-        everyone.push(client);
-    }
+    // What still waits for somebody arrives now, before the history or amid its pages.
     let mut histories = Vec::new();
-    for client in &mut everyone {
-        histories.push(history(client).await);
+    for (number, heard) in received.iter_mut().enumerate() {
+        let mut client = Client::bind(&server, &person(number), PASSWORD, "desk").await;
+        client.send("<presence/>").await;
+        let (kept, others) = history::read(&mut client).await;
+        heard.extend(others.iter().filter_map(|element| delivery(element, CRASHES)));
+        for message in &kept {
+            assert!(message.xml.contains(&format!("words of {}<", message.id)), "{}", message.xml);
+        }
+        let kept: HashMap<_, _> = kept.into_iter().map(|message| (message.id, message.stanza_id)).collect();
+        histories.push(kept);
     }
 
     let total: usize = received.iter().map(Vec::len).sum();
@@ -104,12 +113,23 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
         let mut seen: HashMap<&str, &Delivery> = HashMap::new();
         for delivery in deliveries {
             if let Some(first) = seen.insert(&delivery.id, delivery) {
-                panic!("{name} got one message twice: {first:?} and {delivery:?}");
+                panic!(
+                    "{name} got one message twice, in rounds {} and {}: {first:?} and {delivery:?}",
+                    first.round, delivery.round
+                );
             }
             let kept = histories[number].get(&delivery.id);
-            assert_eq!(kept, Some(&delivery.stanza_id), "{name} received {delivery:?}, the history has {kept:?}");
+            assert_eq!(
+                kept,
+                Some(&delivery.stanza_id),
+                "{name} received {delivery:?}, the history has {kept:?}"
+            );
             let sender = sender(&delivery.id);
-            assert!(histories[sender].contains_key(&delivery.id), "{} has no trace of {delivery:?}", person(sender));
+            assert!(
+                histories[sender].contains_key(&delivery.id),
+                "{} has no trace of {delivery:?}",
+                person(sender)
+            );
         }
     }
     server.stop().await;
@@ -121,8 +141,8 @@ fn sender(id: &str) -> usize {
     id.split('-').nth(1).unwrap().parse().unwrap()
 }
 
-/// Talks to everybody and writes down what it hears, until the server is gone. Returns that, and how much it said.
-async fn talk(mut client: Client, number: usize, round: usize, mut dice: Dice) -> (Vec<Delivery>, usize) {
+/// Talks to everybody and writes down what it hears, until the server is gone.
+async fn talk(mut client: Client, number: usize, round: usize, mut dice: Dice) -> Tale {
     let mut heard = Vec::new();
     let mut said = 0;
     let mut pace = tokio::time::interval(Duration::from_millis(2));
@@ -150,57 +170,14 @@ async fn talk(mut client: Client, number: usize, round: usize, mut dice: Dice) -
 
 /// A chat message as a delivery.
 fn delivery(element: &str, round: usize) -> Option<Delivery> {
-    if !element.starts_with("<message") || element.contains("type='error'") || element.contains("type=\"error\"") {
+    if !element.starts_with("<message")
+        || element.contains("type='error'")
+        || element.contains("type=\"error\"")
+    {
         return None;
     }
     let id = attribute(&element[..element.find('>')?], "id")?;
     let mark = element.find("<stanza-id").unwrap_or_else(|| panic!("without a stanza-id: {element}"));
     let stanza_id = attribute(&element[mark..element[mark..].find('>').unwrap() + mark], "id").unwrap();
     Some(Delivery { id, stanza_id, delayed: element.contains("urn:xmpp:delay"), round })
-}
-
-/// Every chat message in a piece of a stream.
-fn deliveries(stream: &str, round: usize) -> Vec<Delivery> {
-    stream.match_indices("<message").filter_map(|(at, _)| {
-        let end = stream[at..].find("</message>")? + at;
-        delivery(&stream[at..end], round)
-    }).collect()
-}
-
-/// The whole history of a client's account: the senders' ids with the stanza-ids. No message may be there twice.
-async fn history(client: &mut Client) -> HashMap<String, String> {
-    let mut found = HashMap::new();
-    let mut known = HashSet::new();
-    let mut after = String::new();
-    loop {
-        client
-            .send(&format!(
-                "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>\
-                 <max>100</max>{after}</set></query></iq>"
-            ))
-            .await;
-        let mut last = None;
-        loop {
-            let element = timeout(PATIENCE, client.element()).await.expect("no page came").unwrap().unwrap();
-            if element.starts_with("<iq") {
-                assert!(element.contains("<fin"), "{element}");
-                if element.contains("complete='true'") || element.contains("complete=\"true\"") {
-                    return found;
-                }
-                break;
-            }
-            if let Some(at) = element.find("<result") {
-                let stanza_id = attribute(&element[at..], "id").unwrap();
-                assert!(known.insert(stanza_id.clone()), "twice in one history: {element}");
-                // After the envelope's comes the message's own tag.
-                let inner = at + element[at..].find("<message").unwrap();
-                let id = attribute(&element[inner..element[inner..].find('>').unwrap() + inner], "id").unwrap();
-                assert!(element.contains(&format!("words of {id}<")), "{element}");
-                let before = found.insert(id, stanza_id.clone());
-                assert_eq!(before, None, "one message is in the history twice: {element}");
-                last = Some(stanza_id);
-            }
-        }
-        after = format!("<after>{}</after>", last.expect("a page that is not the last has messages"));
-    }
 }

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use crate::{
     client::{Client, attribute},
     harness::{PATIENCE, Wish},
+    history,
 };
 
 /// What became of one message.
@@ -18,7 +19,9 @@ enum Fate {
 
 /// Sends one message from alice to bob and waits until it is either delivered or refused.
 async fn fate(alice: &mut Client, bob: &mut Client, id: &str, body: &str) -> Fate {
-    alice.send(&format!("<message type='chat' to='bob@corp.example' id='{id}'><body>{body}</body></message>")).await;
+    alice
+        .send(&format!("<message type='chat' to='bob@corp.example' id='{id}'><body>{body}</body></message>"))
+        .await;
     timeout(PATIENCE, async {
         loop {
             tokio::select! {
@@ -44,30 +47,7 @@ async fn fate(alice: &mut Client, bob: &mut Client, id: &str, body: &str) -> Fat
 
 /// The ids of the messages in an account's history, in order.
 async fn history(client: &mut Client) -> Vec<String> {
-    let mut ids = Vec::new();
-    let mut after = String::new();
-    loop {
-        client
-            .send(&format!(
-                "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>\
-                 <max>50</max>{after}</set></query></iq>"
-            ))
-            .await;
-        loop {
-            let element = timeout(PATIENCE, client.element()).await.expect("no page came").unwrap().unwrap();
-            if let Some(at) = element.find("<result") {
-                after = format!("<after>{}</after>", attribute(&element[at..], "id").unwrap());
-                let message = at + element[at..].find("<message").unwrap();
-                ids.push(attribute(&element[message..], "id").unwrap());
-            } else if element.starts_with("<iq") {
-                assert!(element.contains("<fin"), "{element}");
-                if element.contains("complete='true'") {
-                    return ids;
-                }
-                break;
-            }
-        }
-    }
+    history::read(client).await.0.into_iter().map(|message| message.id).collect()
 }
 
 #[tokio::test]
@@ -99,7 +79,11 @@ async fn a_full_disk_refuses_messages_and_recovers_alone_when_there_is_room() {
     assert!(alice.ping().await.contains("result"));
     assert!(bob.ping().await.contains("result"));
     let mut phone = Client::sign_in(&server, "bob", "builder", "phone").await;
-    assert_eq!(history(&mut phone).await, delivered, "what was refused must not be kept, nor the other way round");
+    assert_eq!(
+        history(&mut phone).await,
+        delivered,
+        "what was refused must not be kept, nor the other way round"
+    );
     drop(phone);
 
     server.namespace().run("mount -o remount,size=64m \"$1\"", &[&server.disk()]).await;
@@ -158,7 +142,13 @@ async fn a_disk_that_turns_read_only_refuses_messages_and_loses_nothing() {
 
     // Linux gives such a disk back only after it was unmounted, so this is the operator's part: stop, repair, start.
     server.stop().await;
-    server.namespace().run("umount \"$1\"\ne2fsck -fy \"$2\" >/dev/null || [ $? -le 1 ]\nmount -o loop \"$2\" \"$1\"", &[&server.disk(), &server.folder().join("image")]).await;
+    server
+        .namespace()
+        .run(
+            "umount \"$1\"\ne2fsck -fy \"$2\" >/dev/null || [ $? -le 1 ]\nmount -o loop \"$2\" \"$1\"",
+            &[&server.disk(), &server.folder().join("image")],
+        )
+        .await;
     server.verify().await;
     server.start().await;
     let mut alice = Client::sign_in(&server, "alice", "wonder", "one").await;

@@ -91,14 +91,13 @@ impl Wish {
         self
     }
 
-    /// Starts the server and waits until it is ready.
-    pub(crate) async fn start(self) -> Server {
-        let mut server = self.prepare().await;
-        server.start().await;
-        server
+    /// A variable in the server's environment.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
-    /// Everything but the start.
+    /// The folder, the configuration and the namespaces: everything but the start.
     pub(crate) async fn prepare(self) -> Server {
         let folder = TempDir::with_prefix("chancery-test-").unwrap();
         let ports = if self.standard_ports { Ports::STANDARD } else { Ports::free() };
@@ -121,7 +120,8 @@ impl Wish {
             std::fs::write(folder.path().join("hosts"), format!("127.0.0.1 localhost {DOMAIN}\n")).unwrap();
             // Nothing listens there, so every question is refused at once instead of timing out.
             std::fs::write(folder.path().join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
-            let script = "mount --bind \"$1/hosts\" /etc/hosts\nmount --bind \"$1/resolv.conf\" /etc/resolv.conf\n";
+            let script =
+                "mount --bind \"$1/hosts\" /etc/hosts\nmount --bind \"$1/resolv.conf\" /etc/resolv.conf\n";
             let script = format!("{script}{}", self.preparation.unwrap_or_default());
             Some(Namespace::new(true, folder.path(), &script).await)
         } else if let Some(script) = self.preparation {
@@ -211,7 +211,6 @@ impl Server {
         self.ready().await;
     }
 
-    /// Starts the server and does not wait. [`Self::start`] again makes no sense before it ended.
     fn spawn(&mut self) {
         assert!(self.process.is_none(), "the server runs already");
         let mut command = self.chancery(&["serve"]);
@@ -228,12 +227,6 @@ impl Server {
         // The watch ends when both streams have: then the server has ended too.
         let ready = timeout(PATIENCE, announced.wait_for(|ready| *ready)).await;
         assert!(matches!(ready, Ok(Ok(_))), "the server did not become ready");
-    }
-
-    /// Starts a server that is expected to refuse, and returns how it ended with what it said.
-    pub(crate) async fn start_refused(&mut self) -> (ExitStatus, String) {
-        let output = timeout(PATIENCE, self.chancery(&["serve"]).output()).await.expect("the server did not end").unwrap();
-        (output.status, format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
     }
 
     /// SIGTERM, and waits for the end.
@@ -262,7 +255,12 @@ impl Server {
     /// `chancery ARGUMENTS` on this server's configuration and folder.
     pub(crate) fn chancery(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(binary());
-        command.args(arguments).arg("--config").arg(self.folder().join("chancery.toml")).arg("--data").arg(self.data());
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder().join("chancery.toml"))
+            .arg("--data")
+            .arg(self.data());
         command.envs(self.environment.iter().cloned());
         command
     }
@@ -277,13 +275,15 @@ impl Server {
     pub(crate) async fn verify(&self) -> Value {
         let output = run(&mut self.chancery(&["archive", "verify", "--json"]), "").await;
         assert!(output.status.success(), "archive verify: {}", output.text);
-        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("archive verify: {error}: {}", output.text))
+        serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|error| panic!("archive verify: {error}: {}", output.text))
     }
 
     /// The server's certificate, as a client would pin it on first use.
     pub(crate) async fn certificate(&self) -> PathBuf {
         let file = self.folder().join("certificate.pem");
-        let script = "openssl s_client -connect 127.0.0.1:$1 -servername $2 </dev/null | openssl x509 -out $3";
+        let script =
+            "openssl s_client -connect 127.0.0.1:$1 -servername $2 </dev/null | openssl x509 -out $3";
         let mut command = self.command("sh");
         command.args(["-c", script, "certificate", &self.ports.xmpp_tls.to_string(), DOMAIN]).arg(&file);
         let output = run(&mut command, "").await;
@@ -366,15 +366,21 @@ pub(crate) struct Said {
 
 /// Runs a program to its end, within four times [`PATIENCE`].
 pub(crate) async fn run(command: &mut Command, input: &str) -> Said {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     tokio::spawn(async move {
         // A program that does not read its input is free not to.
         let _ = stdin.write_all(input.as_bytes()).await;
     });
-    let output = timeout(PATIENCE * 4, child.wait_with_output()).await.expect("the program did not end").unwrap();
+    let output =
+        timeout(PATIENCE * 4, child.wait_with_output()).await.expect("the program did not end").unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let text = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
     Said { status: output.status, stdout, text }

@@ -38,12 +38,16 @@ async fn provoke(client: &mut Client, bytes: &[u8]) -> String {
 
 fn assert_stream_error(heard: &str, conditions: &[&str], what: &str) {
     let named = conditions.iter().any(|condition| heard.contains(&format!("<{condition} ")));
-    assert!(heard.contains("<stream:error") && named, "{what}: expected one of {conditions:?}, heard {heard:?}");
+    assert!(
+        heard.contains("<stream:error") && named,
+        "{what}: expected one of {conditions:?}, heard {heard:?}"
+    );
 }
 
 #[tokio::test]
 async fn whoever_dawdles_before_signing_in_is_cut_off() {
-    let mut server = company(Wish::plain().toml("[limits]\nlogins_per_minute = 0\npreauth_seconds = 2\n")).await;
+    let mut server =
+        company(Wish::plain().toml("[limits]\nlogins_per_minute = 0\npreauth_seconds = 2\n")).await;
     let ports = server.ports();
 
     let silent = async {
@@ -129,7 +133,14 @@ async fn bytes_before_sign_in_are_limited() {
         ("a header without end", false, format!("<stream:stream to='{megabytes}")),
         ("spaces instead of a header", false, megabytes.clone()),
         ("spaces after the header", true, megabytes.clone()),
-        ("a huge response", true, format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{}", "A".repeat(8 * MIB as usize))),
+        (
+            "a huge response",
+            true,
+            format!(
+                "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{}",
+                "A".repeat(8 * MIB as usize)
+            ),
+        ),
     ] {
         let mut client = if opened { Client::open(&server).await } else { Client::connect(&server).await };
         let heard = provoke(&mut client, bytes.as_bytes()).await;
@@ -153,35 +164,67 @@ async fn what_no_honest_client_sends_ends_the_stream_by_the_book() {
 
     for (what, bytes, conditions) in [
         ("an XML bomb", bomb.as_bytes(), &["restricted-xml", "not-well-formed"][..]),
-        ("another protocol", b"GET / HTTP/1.1\r\nHost: corp.example\r\n\r\n", &["not-well-formed", "bad-format"]),
-        ("bytes that are no UTF-8", b"<?xml version='1.0'?><stream:stream to='\xff\xfe'>", &["not-well-formed", "bad-format", "unsupported-encoding"]),
+        (
+            "another protocol",
+            b"GET / HTTP/1.1\r\nHost: corp.example\r\n\r\n",
+            &["not-well-formed", "bad-format"],
+        ),
+        (
+            "bytes that are no UTF-8",
+            b"<?xml version='1.0'?><stream:stream to='\xff\xfe'>",
+            &["not-well-formed", "bad-format", "unsupported-encoding"],
+        ),
     ] {
         let heard = provoke(&mut Client::connect(&server).await, bytes).await;
         assert_stream_error(&heard, conditions, what);
     }
     for (what, xml, conditions) in [
-        ("a message before sign-in", "<message to='bob@corp.example'><body>psst</body></message>".to_owned(), &["not-authorized"][..]),
-        ("binding before sign-in", "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>".to_owned(), &["not-authorized"]),
+        (
+            "a message before sign-in",
+            "<message to='bob@corp.example'><body>psst</body></message>".to_owned(),
+            &["not-authorized"][..],
+        ),
+        (
+            "binding before sign-in",
+            "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>".to_owned(),
+            &["not-authorized"],
+        ),
         ("attributes without number", format!("<auth{attributes}/>"), limits),
     ] {
         let heard = provoke(&mut Client::open(&server).await, xml.as_bytes()).await;
         assert_stream_error(&heard, conditions, what);
     }
     for (what, xml, conditions) in [
-        ("an entity", "<message><body>&lol;</body></message>".to_owned(), &["restricted-xml", "not-well-formed"][..]),
+        (
+            "an entity",
+            "<message><body>&lol;</body></message>".to_owned(),
+            &["restricted-xml", "not-well-formed"][..],
+        ),
         ("a document type", "<!DOCTYPE x><message/>".to_owned(), &["restricted-xml", "not-well-formed"]),
         ("a comment", "<message><!-- hidden --></message>".to_owned(), &["restricted-xml"]),
-        ("a processing instruction", "<message><?php ?></message>".to_owned(), &["restricted-xml", "not-well-formed"]),
+        (
+            "a processing instruction",
+            "<message><?php ?></message>".to_owned(),
+            &["restricted-xml", "not-well-formed"],
+        ),
         ("attributes without number", format!("<message{attributes}/>"), limits),
         ("attributes without number inside", format!("<message><body{attributes}/></message>"), limits),
         ("elements without end", format!("<message>{deep}"), limits),
         ("a stanza that is too big", too_big, &["policy-violation"]),
-        ("a stanza that never ends", format!("<message><body>{}", "y".repeat(20 * MIB as usize)), &["policy-violation"]),
+        (
+            "a stanza that never ends",
+            format!("<message><body>{}", "y".repeat(20 * MIB as usize)),
+            &["policy-violation"],
+        ),
         ("an unbound prefix", "<x:message/>".to_owned(), &["not-well-formed", "bad-namespace-prefix"]),
         ("a wrong end tag", "<message></presence>".to_owned(), &["not-well-formed"]),
         ("one attribute twice", "<message to='a' to='b'/>".to_owned(), &["not-well-formed"]),
         ("a stanza of no kind", "<query/>".to_owned(), &["unsupported-stanza-type"]),
-        ("words between stanzas", "hello?<presence/>".to_owned(), &["bad-format", "invalid-xml", "not-well-formed"]),
+        (
+            "words between stanzas",
+            "hello?<presence/>".to_owned(),
+            &["bad-format", "invalid-xml", "not-well-formed"],
+        ),
     ] {
         let mut client = Client::bind(&server, "alice", "wonder", "hostile").await;
         let heard = provoke(&mut client, xml.as_bytes()).await;
@@ -238,7 +281,9 @@ async fn nobody_speaks_in_another_ones_name() {
             ))
             .await;
         // Either the stream ends, or the server went on and knows who speaks.
-        alice.send("<iq type='get' id='still-there' to='corp.example'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+        alice
+            .send("<iq type='get' id='still-there' to='corp.example'><ping xmlns='urn:xmpp:ping'/></iq>")
+            .await;
         loop {
             match timeout(PATIENCE, alice.element()).await.expect("neither an answer nor the end") {
                 Ok(Some(element)) if !element.contains("still-there") => {}
@@ -274,7 +319,8 @@ async fn two_devices_never_share_a_resource() {
 async fn ten_thousand_strangers_cost_little_and_lock_nobody_out() {
     const STRANGERS: usize = 10_000;
     allow_open_files(STRANGERS as u64 + 2_000).await;
-    let mut server = company(Wish::plain()).await;
+    // One heap for all threads, so that what is measured is what the server holds, not where the allocator put it.
+    let mut server = company(Wish::plain().environment("MALLOC_ARENA_MAX", "1")).await;
     assert_serves(&mut server).await;
     let before = server.resident();
     let mut strangers = Vec::with_capacity(STRANGERS);
@@ -319,7 +365,8 @@ async fn allow_open_files(count: u64) {
     assert!(hard >= count, "this test needs {count} open files, the system allows {hard}");
     if soft < count {
         let own = std::process::id().to_string();
-        let raised = Command::new("prlimit").args(["--pid", &own, &format!("--nofile={count}:")]).status().await;
+        let raised =
+            Command::new("prlimit").args(["--pid", &own, &format!("--nofile={count}:")]).status().await;
         assert!(raised.unwrap().success());
     }
 }

@@ -7,6 +7,7 @@
 
 mod client;
 mod harness;
+mod history;
 mod namespace;
 mod terminal;
 
@@ -17,3 +18,4 @@ mod disk;
 mod hostile;
 mod slixmpp;
 mod smoke;
+mod volume;

@@ -33,7 +33,9 @@ impl Namespace {
             ""
         };
         // `read` ends when this process closes the pipe, so the holder cannot outlive the test.
-        let script = format!("set -e\nPATH=$PATH:/usr/sbin:/sbin\n{loopback}{preparation}\necho ready\nread wait || true\n");
+        let script = format!(
+            "set -e\nPATH=$PATH:/usr/sbin:/sbin\n{loopback}{preparation}\necho ready\nread wait || true\n"
+        );
         let mut holder = command
             .args(["sh", "-c", &script, "namespace"])
             .arg(folder)
@@ -64,8 +66,13 @@ impl Namespace {
     /// Runs a shell script inside, which must succeed.
     pub(crate) async fn run(&self, script: &str, arguments: &[&Path]) {
         let script = format!("set -e\nPATH=$PATH:/usr/sbin:/sbin\n{script}");
-        let output =
-            self.command("sh", Path::new("/")).args(["-c", &script, "namespace"]).args(arguments).output().await.unwrap();
+        let output = self
+            .command("sh", Path::new("/"))
+            .args(["-c", &script, "namespace"])
+            .args(arguments)
+            .output()
+            .await
+            .unwrap();
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

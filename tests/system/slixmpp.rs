@@ -50,7 +50,8 @@ async fn slixmpp_passes_its_own_integration_tests() {
     server.start().await;
 
     let folder = peers().join("slixmpp-1.17.0");
-    let modules = MODULES.iter().filter(|(_, plan)| *plan == Runs).map(|(name, _)| format!("itests/{name}.py"));
+    let modules =
+        MODULES.iter().filter(|(_, plan)| *plan == Runs).map(|(name, _)| format!("itests/{name}.py"));
     let mut command = server.command_in(peers().join("venv/bin/python"), &folder);
     server.describe(&mut command).await;
     command
@@ -71,7 +72,9 @@ fn every_module_of_slixmpp_is_in_the_table() {
     let folder = peers().join("slixmpp-1.17.0/itests");
     let mut found: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().strip_suffix(".py").map(str::to_owned))
+        .filter_map(|entry| {
+            entry.unwrap().file_name().into_string().unwrap().strip_suffix(".py").map(str::to_owned)
+        })
         .filter(|name| name.starts_with("test_"))
         .collect();
     found.sort();
