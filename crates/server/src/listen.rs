@@ -118,7 +118,7 @@ async fn serve(channel: Channel, hall: Hall, transport: &'static str) {
     metrics::gauge!(CONNECTIONS, "transport" => transport).increment(1.0);
     let alive = hall.gate.clerk.sessions.guard();
     if let Some(bound) = Box::pin(negotiate(channel, &hall.gate)).await {
-        connection::serve(bound, hall.gate.clerk.clone()).await;
+        Box::pin(connection::serve(bound, hall.gate.clerk.clone())).await;
     }
     drop(alive);
     metrics::gauge!(CONNECTIONS, "transport" => transport).decrement(1.0);

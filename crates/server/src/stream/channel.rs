@@ -96,6 +96,9 @@ impl Channel {
             if let Some(item) = self.framer.next()? {
                 return Ok(item);
             }
+            // A stranger may never answer, so nothing is kept for the next step.
+            self.framer.release();
+            self.wire.release();
             let read = self.wire.read(&mut self.framer).await?;
             if read == 0 {
                 return Err(End::Lost);

@@ -98,13 +98,14 @@ impl Negotiation<'_> {
     async fn run(&mut self) -> Result<Bound, End> {
         loop {
             let bound = match self.channel.item().await? {
+                // Each step in a box of its own, so that who says nothing does not pay for all that might be said.
                 Item::Open(header) => {
-                    self.open(header).await?;
+                    Box::pin(self.open(header)).await?;
                     None
                 }
                 Item::Close => return Err(End::Closed),
-                Item::Nonza(element) => self.nonza(&element).await?,
-                Item::Stanza(stanza) => self.stanza(stanza).await?,
+                Item::Nonza(element) => Box::pin(self.nonza(&element)).await?,
+                Item::Stanza(stanza) => Box::pin(self.stanza(stanza)).await?,
             };
             if let Some(bound) = bound {
                 return Ok(bound);
