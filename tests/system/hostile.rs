@@ -335,7 +335,7 @@ async fn ten_thousand_strangers_cost_little_and_lock_nobody_out() {
     }
     let each = server.resident().saturating_sub(before) / STRANGERS as u64;
     println!("each of {STRANGERS} strangers costs {each} bytes; the slowest sign-in took {slowest:?}");
-    assert!(each < 32 * 1024, "each stranger costs {each} bytes");
+    assert!(each < 10 * 1024, "each stranger costs {each} bytes");
 
     // A second crowd after the first has gone finds the memory that the first one used.
     let full = server.resident();
