@@ -54,11 +54,11 @@ fn spread(
 ) {
     let mut tail: Option<Bytes> = None;
     user.each_session(|session| {
-        if session.is(Mark::Carbons) && session.priority().is_some() && wanted(session) {
+        if session.is(Mark::Carbons) && wanted(session) {
             let tail = tail.get_or_insert_with(|| wrap(stanza, direction, user, id)).clone();
             let class = if urgent { Class::Urgent } else { Class::CanWait };
             let out = Outgoing { head: head(user, &session.jid, stanza), tail };
-            session.outbox.push(Parcel { out, class, sequence: None });
+            session.outbox.push(Parcel { out, class, sequence: None, copies: None });
         }
     });
 }
@@ -95,11 +95,18 @@ fn wrap(stanza: &Stanza, direction: Direction, user: &User, id: Option<&StanzaId
     out.into()
 }
 
+/// Notes on a conversation that belong to it: receipts (XEP-0184), chat states (XEP-0085), markers (XEP-0333).
+const NOTES: [&str; 3] =
+    ["urn:xmpp:receipts", "http://jabber.org/protocol/chatstates", "urn:xmpp:chat-markers:0"];
+
 /// XEP-0280 §6.1: conversation, unless the sender says that it is private (§6.3).
 fn is_eligible(stanza: &Stanza) -> bool {
     let kind = match message_type(stanza) {
         "chat" => true,
-        "normal" => stanza.has("body", stanza::ns::CLIENT),
+        "normal" => stanza
+            .children()
+            .iter()
+            .any(|child| child.is("body", stanza::ns::CLIENT) || NOTES.contains(&child.ns())),
         _ => false,
     };
     kind && !stanza.has("private", CARBONS) && !stanza.has("no-copy", "urn:xmpp:hints")
