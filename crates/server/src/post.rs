@@ -213,7 +213,8 @@ fn deliverable(letter: &Letter) -> Result<(), Option<StanzaError>> {
     let stanza = &letter.stanza;
     let user = match &letter.target {
         Target::User(user) => user,
-        Target::Host if stanza.kind == Kind::Presence => return Err(None),
+        // RFC 6121 §8.5.1: presence for nobody is nobody's business.
+        Target::Host | Target::Nobody if stanza.kind == Kind::Presence => return Err(None),
         Target::Host | Target::Nobody => return Err(Some(StanzaCondition::ServiceUnavailable.into())),
         Target::Outside => return Err(Some(StanzaCondition::RemoteServerNotFound.into())),
     };
@@ -267,18 +268,22 @@ fn stored(stanza: &Stanza) -> Bytes {
     out.into()
 }
 
-/// Only the server says what an archive's id is (XEP-0359 §5) and that a message was delayed on its way through it.
+/// Only the server says what an archive's id is (XEP-0359 §5) and that it held a message back (XEP-0203 §4).
 fn without_forgeries(stanza: Stanza, to: &Jid, session: &Session) -> Stanza {
-    if !stanza.has("stanza-id", "urn:xmpp:sid:0") {
+    let is_suspect =
+        |child: &Child| child.is("stanza-id", "urn:xmpp:sid:0") || child.is("delay", "urn:xmpp:delay");
+    if !stanza.children().iter().any(is_suspect) {
         return stanza;
     }
-    let (own, other) = (session.user.jid.as_str().to_owned(), to.to_bare());
+    let (own, other) = (&session.user.jid, to.to_bare());
+    let ours = [own.as_str(), own.domain().as_str(), other.as_str(), other.domain().as_str()];
     stanza.without(|child| {
-        child.ns() == "urn:xmpp:sid:0" && child.name() == "stanza-id" && {
+        is_suspect(child) && {
             let element = stanza.payload_element(child);
-            element
-                .attr("by")
-                .is_none_or(|by| by == own || by == other.as_str() || by == other.domain().as_str())
+            match child.name() {
+                "delay" => element.attr("from").is_some_and(|from| ours[1..].contains(&from)),
+                _ => element.attr("by").is_none_or(|by| ours.contains(&by)),
+            }
         }
     })
 }
