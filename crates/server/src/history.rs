@@ -374,6 +374,6 @@ impl Spooled {
         head.extend_from_slice(clock::stamp(item.time.0).as_bytes());
         head.extend_from_slice(b"'/>");
         let out = Outgoing { head: head.into(), tail: stanza.tail().clone() };
-        Some(Parcel { out, class: Class::Urgent, sequence: Some(item.sequence) })
+        Some(Parcel { out, class: Class::Urgent, sequence: Some(item.sequence), copies: None })
     }
 }

@@ -5,6 +5,8 @@
 //! [`Lease`]; taking a new lease ends the old one, so two connections never write one session's stanzas.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use archive::Sequence;
@@ -22,6 +24,22 @@ pub struct Parcel {
     pub class: Class,
     /// The archived event it carries; an undelivered one goes to the offline spool when the session ends.
     pub sequence: Option<Sequence>,
+    /// What became of the same event at the account's other resources.
+    pub copies: Option<Arc<Copies>>,
+}
+
+/// One event on its way to several resources of an account. It waits for a later session (XEP-0160) only when all of
+/// them were lost before they took it.
+pub struct Copies {
+    left: AtomicUsize,
+    taken: AtomicBool,
+}
+
+impl Copies {
+    /// So many.
+    pub fn new(count: usize) -> Arc<Self> {
+        Arc::new(Self { left: AtomicUsize::new(count), taken: AtomicBool::new(false) })
+    }
 }
 
 /// How a parcel counts.
@@ -40,12 +58,27 @@ pub enum Class {
 impl Parcel {
     /// A stanza to be delivered at once.
     pub fn stanza(out: Outgoing) -> Self {
-        Self { out, class: Class::Urgent, sequence: None }
+        Self { out, class: Class::Urgent, sequence: None, copies: None }
     }
 
     /// A stream-level element.
     pub fn nonza(out: Outgoing) -> Self {
-        Self { out, class: Class::Nonza, sequence: None }
+        Self { out, class: Class::Nonza, sequence: None, copies: None }
+    }
+
+    /// The client has it.
+    fn arrived(&self) {
+        if let Some(copies) = &self.copies {
+            copies.taken.store(true, Ordering::Release);
+        }
+    }
+
+    /// The client will not get it; returns the event that must wait for another session because of that.
+    pub fn lost(&self) -> Option<Sequence> {
+        let waits = self.copies.as_ref().is_none_or(|copies| {
+            copies.left.fetch_sub(1, Ordering::AcqRel) == 1 && !copies.taken.load(Ordering::Acquire)
+        });
+        self.sequence.filter(|_| waits)
     }
 
     fn size(&self) -> usize {
@@ -160,28 +193,27 @@ impl Outbox {
     /// Queues a parcel. A full queue closes the outbox: the connection ends it with `resource-constraint`, and what was
     /// archived goes to the spool. Returns false when the outbox is closed; the parcel is dropped then.
     pub fn push(&self, parcel: Parcel) -> bool {
-        self.push_all([parcel])
+        self.offer(parcel).is_ok()
+    }
+
+    /// As [`push`](Self::push), but a closed outbox gives the parcel back.
+    pub fn offer(&self, parcel: Parcel) -> Result<(), Parcel> {
+        let mut queue = self.queue.lock();
+        queue.accept(parcel, self.bounds)?;
+        let waker = queue.due();
+        drop(queue);
+        waker.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 
     /// Queues several parcels, side by side and with one wake-up.
     pub fn push_all(&self, parcels: impl IntoIterator<Item = Parcel>) -> bool {
         let mut queue = self.queue.lock();
-        for parcel in parcels {
-            if queue.closed.is_some() {
-                return false;
-            }
-            queue.add(parcel);
-            if queue.count() > self.bounds.parcels || queue.bytes > self.bounds.bytes {
-                queue.closed = Some(Closed::Error(StreamCondition::ResourceConstraint));
-            }
-        }
-        // Held parcels (XEP-0352) wake nobody.
-        let waker = if queue.ready.is_empty() && queue.closed.is_none() { None } else { queue.waker.take() };
+        let all = parcels.into_iter().all(|parcel| queue.accept(parcel, self.bounds).is_ok());
+        let waker = queue.due();
         drop(queue);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        true
+        waker.into_iter().for_each(Waker::wake);
+        all
     }
 
     /// Takes up to `most` parcels for writing. `Pending` means nothing to write; the waker is kept.
@@ -276,6 +308,7 @@ impl Outbox {
         }
         let mut freed = 0;
         for parcel in managed.unacked.drain(..(outstanding - left) as usize) {
+            parcel.arrived();
             freed += parcel.size();
         }
         queue.bytes -= freed;
@@ -364,11 +397,27 @@ impl Outbox {
         if let Some(waker) = queue.waker.take() {
             waker.wake();
         }
-        unacked.into_iter().chain(ready).filter_map(|parcel| parcel.sequence).collect()
+        unacked.into_iter().chain(ready).filter_map(|parcel| parcel.lost()).collect()
     }
 }
 
 impl Queue {
+    fn accept(&mut self, parcel: Parcel, bounds: Bounds) -> Result<(), Parcel> {
+        if self.closed.is_some() {
+            return Err(parcel);
+        }
+        self.add(parcel);
+        if self.count() > bounds.parcels || self.bytes > bounds.bytes {
+            self.closed = Some(Closed::Error(StreamCondition::ResourceConstraint));
+        }
+        Ok(())
+    }
+
+    /// Who is to be woken, if there is something to do. Held parcels (XEP-0352) wake nobody.
+    fn due(&mut self) -> Option<Waker> {
+        if self.ready.is_empty() && self.closed.is_none() { None } else { self.waker.take() }
+    }
+
     fn count(&self) -> usize {
         self.ready.len() + self.held.len() + self.managed.as_ref().map_or(0, |managed| managed.unacked.len())
     }
@@ -409,6 +458,7 @@ impl Queue {
         let last = count == self.ready.len();
         let Some(managed) = &mut self.managed else {
             for parcel in self.ready.drain(..count) {
+                parcel.arrived();
                 self.bytes -= parcel.size();
                 into.push_back(parcel.out);
             }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use vault::VaultError;
 
 use crate::carbons;
-use crate::outbox::{Class, Parcel};
+use crate::outbox::{Class, Copies, Parcel};
 use crate::people::{People, User};
 use crate::post::{Judged, Letter, Trail};
 use crate::session::Session;
@@ -135,11 +135,21 @@ impl Router {
             }
             served.clear();
         } else {
-            served.retain(|session| session.outbox.push(message_parcel(stanza, &session.jid, id.as_ref())));
-            // Everybody left between the verdict and now.
-            if let (true, Some(sequence)) = (served.is_empty() && is_kept(stanza), sequence) {
-                self.keep(&user.jid, vec![sequence]);
+            let keep = |sequence| {
+                if let (true, Some(sequence)) = (is_kept(stanza), sequence) {
+                    self.keep(&user.jid, vec![sequence]);
+                }
+            };
+            if served.is_empty() {
+                // Everybody left between the verdict and now.
+                keep(sequence);
             }
+            let copies = (served.len() > 1).then(|| Copies::new(served.len()));
+            served.retain(|session| {
+                let parcel = message_parcel(stanza, &session.jid, id.as_ref(), copies.clone());
+                // A session that is just ending takes nothing any more.
+                session.outbox.offer(parcel).map_err(|parcel| keep(parcel.lost())).is_ok()
+            });
         }
         carbons::copy(stanza, letter, user, &served, id.as_ref());
     }
@@ -263,7 +273,12 @@ pub fn outgoing(stanza: &Stanza, to: &Jid) -> Outgoing {
     Outgoing { head: head.into(), tail: stanza.tail().clone() }
 }
 
-fn message_parcel(stanza: &Stanza, to: &FullJid, id: Option<&StanzaId>) -> Parcel {
+fn message_parcel(
+    stanza: &Stanza,
+    to: &FullJid,
+    id: Option<&StanzaId>,
+    copies: Option<Arc<Copies>>,
+) -> Parcel {
     let mut head = Vec::with_capacity(256);
     // The address that the sender wrote, bare or full, is what a client expects to find.
     stanza.head().write(&mut head, None);
@@ -273,7 +288,7 @@ fn message_parcel(stanza: &Stanza, to: &FullJid, id: Option<&StanzaId>) -> Parce
     }
     let class = if id.is_some() { Class::Urgent } else { Class::CanWait };
     let out = Outgoing { head: head.into(), tail: stanza.tail().clone() };
-    Parcel { out, class, sequence: id.map(|id| id.sequence) }
+    Parcel { out, class, sequence: id.map(|id| id.sequence), copies }
 }
 
 /// A presence stanza for one address.
@@ -282,7 +297,7 @@ pub fn presence_parcel(stanza: &Stanza, to: &Jid, source: Box<str>) -> Parcel {
         None | Some("unavailable") => Class::Latest(source),
         _ => Class::Urgent,
     };
-    Parcel { out: outgoing(stanza, to), class, sequence: None }
+    Parcel { out: outgoing(stanza, to), class, sequence: None, copies: None }
 }
 
 fn unavailable() -> StanzaError {

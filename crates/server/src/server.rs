@@ -206,7 +206,7 @@ impl Server {
         );
         let addresses = Self::listen(config, &hall, &web, &tls, permits, &stopping).await?;
 
-        tokio::spawn(spool_worker(spooled, spooling));
+        tokio::spawn(spool_worker(spooled, people.clone(), spooling));
         sessions.wake(&vault, &people).await.map_err(ArchiveError::from)?;
         tokio::spawn(sweep(people.clone(), stopping));
         Ok(Self { vault, addresses, tls, accounts, trail, sign_in, web, stop, spool, alive })
@@ -321,13 +321,17 @@ async fn bind(
 }
 
 /// Work on the offline spool that the router must not wait for.
-async fn spool_worker(spooled: Spooled, mut work: mpsc::UnboundedReceiver<Spool>) {
+async fn spool_worker(spooled: Spooled, people: People, mut work: mpsc::UnboundedReceiver<Spool>) {
     while let Some(work) = work.recv().await {
         let user = match work {
             Spool::Flush(user) => user,
-            Spool::Keep(user, sequences) => {
-                spooled.put(&user, sequences).await;
-                continue;
+            Spool::Keep(jid, sequences) => {
+                spooled.put(&jid, sequences).await;
+                // Somebody may have come in while the lost session still held these.
+                match people.loaded(&jid).filter(|user| user.is_reachable()) {
+                    Some(user) => user,
+                    None => continue,
+                }
             }
             Spool::Done(done) => {
                 let _ = done.send(());

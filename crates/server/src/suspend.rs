@@ -54,7 +54,7 @@ impl Saved {
     fn parcel(self) -> Parcel {
         let out = Outgoing { head: self.xml.into(), tail: Bytes::new() };
         let class = if self.urgent { Class::Urgent } else { Class::CanWait };
-        Parcel { out, class, sequence: self.sequence.map(Sequence) }
+        Parcel { out, class, sequence: self.sequence.map(Sequence), copies: None }
     }
 }
 
