@@ -1,0 +1,120 @@
+//! A whole server in this process, on ports of the system's choice and a folder of its own.
+
+use std::net::SocketAddr;
+
+use server::Server;
+use server::config::{Config, Sources};
+use server::metrics::Exporter;
+use server::tls::{Pem, Tls};
+use server::users::{NewAccount, Role, Users};
+use stanza::BareJid;
+use vault::{MasterKey, Vault};
+
+use crate::client::{Client, Raw};
+
+/// The domain that is served.
+pub const DOMAIN: &str = "corp.example";
+/// Everybody's password.
+pub const PASSWORD: &str = "wherefore";
+
+/// A running server. Dropping it leaves the tasks to end with the test's runtime.
+pub struct House {
+    pub server: Server,
+    pub config: Config,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    /// With the accounts `romeo`, `juliet` and `nurse`.
+    pub async fn open() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// As [`House::open`], with configuration by environment variables less their prefix.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut environment: Vec<(String, String)> = [
+            ("CHANCERY_DOMAIN", DOMAIN),
+            ("CHANCERY_LISTEN_XMPP", "127.0.0.1:0"),
+            ("CHANCERY_LISTEN_XMPP_TLS", ""),
+            ("CHANCERY_LISTEN_S2S", ""),
+            ("CHANCERY_LISTEN_HTTP", ""),
+            ("CHANCERY_LISTEN_HTTPS", ""),
+            ("CHANCERY_LISTEN_COMPONENT", ""),
+            ("CHANCERY_DEVELOPMENT_INSECURE_LOGIN", "true"),
+            ("CHANCERY_LIMITS_LOGINS_PER_MINUTE", "0"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        for (name, value) in settings {
+            let name = format!("CHANCERY_{name}");
+            environment.retain(|(known, _)| *known != name);
+            environment.push((name, (*value).to_owned()));
+        }
+        let data = folder.path().join("data");
+        let sources = Sources { file: None, data: Some(data.clone()), environment };
+        let config = Config::load(&sources).unwrap();
+        let vault = Vault::open(&data, MasterKey::from_bytes([7; 32])).await.unwrap();
+        let tls = Tls::new(&Pem::self_signed(&config.domains).unwrap()).unwrap();
+        let server = Server::start(&config, vault, tls, Exporter::install()).await.unwrap();
+        let house = Self { server, config, _folder: folder };
+        let people = ["romeo", "juliet", "nurse"].map(|name| (jid(name), NewAccount::new(PASSWORD)));
+        house.server.users().create_many(people, |_, made| drop(made.unwrap())).await;
+        house
+    }
+
+    /// Makes somebody an administrator.
+    pub async fn promote(&self, name: &str) {
+        self.server.users().set_role(&jid(name), Role::Admin).await.unwrap();
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.server.addresses().xmpp[0]
+    }
+
+    /// A connection on which nothing has been said.
+    pub async fn raw(&self) -> Raw {
+        Raw::connect(self.address()).await
+    }
+
+    /// A bound session that has not sent presence.
+    pub async fn bind(&self, name: &str, resource: &str) -> Client {
+        Client::bind(self.raw().await, name, resource).await
+    }
+
+    /// A session that is available and has read its own presence and what waited for it.
+    pub async fn online(&self, name: &str, resource: &str) -> Client {
+        let mut client = self.bind(name, resource).await;
+        client.send("<presence/>").await;
+        client.settle().await;
+        client
+    }
+
+    /// Two accounts' sessions that see each other's presence.
+    pub async fn friends(&self, one: &str, other: &str) -> (Client, Client) {
+        let mut first = self.online(one, "a").await;
+        let mut second = self.online(other, "b").await;
+        befriend(&mut first, &mut second).await;
+        (first, second)
+    }
+}
+
+/// Makes two online sessions' accounts see each other.
+pub async fn befriend(first: &mut Client, second: &mut Client) {
+    let (one, other) = (first.bare(), second.bare());
+    first.send(&format!("<presence type='subscribe' to='{other}'/>")).await;
+    first.settle().await;
+    second
+        .send(&format!("<presence type='subscribed' to='{one}'/><presence type='subscribe' to='{one}'/>"))
+        .await;
+    second.settle().await;
+    first.send(&format!("<presence type='subscribed' to='{other}'/>")).await;
+    first.settle().await;
+    second.settle().await;
+}
+
+/// The address of an account here.
+pub fn jid(name: &str) -> BareJid {
+    Users::address(name, &stanza::DomainPart::new(DOMAIN).unwrap()).unwrap()
+}
