@@ -20,7 +20,6 @@ pub const PASSWORD: &str = "wherefore";
 /// A running server. Dropping it leaves the tasks to end with the test's runtime.
 pub struct House {
     pub server: Server,
-    pub config: Config,
     _folder: tempfile::TempDir,
 }
 
@@ -57,7 +56,7 @@ impl House {
         let vault = Vault::open(&data, MasterKey::from_bytes([7; 32])).await.unwrap();
         let tls = Tls::new(&Pem::self_signed(&config.domains).unwrap()).unwrap();
         let server = Server::start(&config, vault, tls, Exporter::install()).await.unwrap();
-        let house = Self { server, config, _folder: folder };
+        let house = Self { server, _folder: folder };
         let people = ["romeo", "juliet", "nurse"].map(|name| (jid(name), NewAccount::new(PASSWORD)));
         house.server.users().create_many(people, |_, made| drop(made.unwrap())).await;
         house

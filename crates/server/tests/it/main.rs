@@ -1,13 +1,18 @@
 //! A whole server in this process, and what clients see of it on the wire.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod admin;
 mod blocking;
 mod carbons;
 mod client;
 mod delivery;
+mod errors;
+mod history;
 mod house;
 mod management;
 mod offline;
 mod presence;
 mod roster;
+mod services;
+mod streams;
 mod subscription;

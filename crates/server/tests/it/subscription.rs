@@ -56,23 +56,27 @@ impl Pair {
     }
 }
 
+/// Who sends which presence type, in order.
+type Script = &'static [(&'static str, &'static str)];
+/// How a state is reached, what Romeo sends then, both rosters after that, and what Juliet sees.
+type Case = (Script, &'static str, (&'static str, &'static str), Vec<String>);
+
 /// From each state, what each stanza of Romeo's leads to: both rosters, and what Juliet gets besides.
 #[tokio::test]
 async fn every_transition_leads_where_the_standard_says() {
-    const ASK: &[(&str, &str)] = &[("r", "subscribe")];
-    const ASKED: &[(&str, &str)] = &[("j", "subscribe")];
-    const TO: &[(&str, &str)] = &[("r", "subscribe"), ("j", "subscribed")];
-    const FROM: &[(&str, &str)] = &[("j", "subscribe"), ("r", "subscribed")];
-    const BOTH: &[(&str, &str)] =
-        &[("r", "subscribe"), ("j", "subscribed"), ("j", "subscribe"), ("r", "subscribed")];
-    const TO_ASKED: &[(&str, &str)] = &[("r", "subscribe"), ("j", "subscribed"), ("j", "subscribe")];
-    const FROM_ASK: &[(&str, &str)] = &[("j", "subscribe"), ("r", "subscribed"), ("r", "subscribe")];
+    const ASK: Script = &[("r", "subscribe")];
+    const ASKED: Script = &[("j", "subscribe")];
+    const TO: Script = &[("r", "subscribe"), ("j", "subscribed")];
+    const FROM: Script = &[("j", "subscribe"), ("r", "subscribed")];
+    const BOTH: Script = &[("r", "subscribe"), ("j", "subscribed"), ("j", "subscribe"), ("r", "subscribed")];
+    const TO_ASKED: Script = &[("r", "subscribe"), ("j", "subscribed"), ("j", "subscribe")];
+    const FROM_ASK: Script = &[("j", "subscribe"), ("r", "subscribed"), ("r", "subscribe")];
     let bare = format!("romeo@{DOMAIN}");
     let full = format!("romeo@{DOMAIN}/a");
     let stanza = |type_: &str| vec![format!("{bare} {type_}")];
     let with_presence =
         |type_: &str, presence: &str| vec![format!("{bare} {type_}"), format!("{full} {presence}")];
-    let cases: Vec<(&[(&str, &str)], &str, (&str, &str), Vec<String>)> = vec![
+    let cases: Vec<Case> = vec![
         (&[], "subscribe", ("none+ask", "-"), stanza("subscribe")),
         (&[], "subscribed", ("none+approved", "-"), vec![]),
         (&[], "unsubscribe", ("-", "-"), vec![]),
