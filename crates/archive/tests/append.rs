@@ -1,5 +1,5 @@
 //! Appending: order, durability, the chain, the spool.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

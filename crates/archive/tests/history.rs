@@ -1,5 +1,5 @@
 //! History as XEP-0313 asks for it, compared with a model that does everything the slow and simple way.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

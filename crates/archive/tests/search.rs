@@ -1,5 +1,5 @@
 //! Finding messages by words: in memory, in segments, and in what the index has not reached.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Every way of tampering with the log is found, with the public key alone.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
