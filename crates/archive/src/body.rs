@@ -5,7 +5,7 @@ use jid::Jid;
 use vault::{DataKey, SealedEvent, Vault, VaultError};
 
 use crate::history::Item;
-use crate::{Draft, Result};
+use crate::{ArchiveError, Draft, Result};
 
 const VERSION: u8 = 1;
 
@@ -45,12 +45,22 @@ pub(crate) fn open(event: &SealedEvent, key: &DataKey) -> Result<Item> {
     Ok(Item { sequence: event.sequence, time: event.time, from, to, stanza })
 }
 
-/// Opens events. Those whose key has been destroyed are left out: they are erased.
+/// Opens events. Those whose key has been destroyed are left out: they are erased. One that has been tampered with is
+/// left out and reported, so that it does not take the rest of somebody's history with it.
 pub(crate) async fn open_all(vault: &Vault, events: &[SealedEvent]) -> Result<Vec<Item>> {
     let mut items = Vec::with_capacity(events.len());
     for event in events {
-        if let Some(key) = vault.data_key(event.key).await? {
-            items.push(open(event, &key)?);
+        let opened = match vault.data_key(event.key).await {
+            Ok(None) => continue,
+            Ok(Some(key)) => open(event, &key),
+            Err(error) => Err(error.into()),
+        };
+        match opened {
+            Ok(item) => items.push(item),
+            Err(ArchiveError::Vault(VaultError::Corrupt { .. })) => {
+                tracing::error!(sequence = %event.sequence, "an event does not open; verify the archive");
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(items)

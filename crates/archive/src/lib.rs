@@ -28,7 +28,7 @@ pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Outcome, Rece
 pub use history::{Item, Page, Query};
 pub use id::StanzaId;
 pub use vault::{Micros, Sequence};
-pub use verify::{Fault, Report, verify};
+pub use verify::{Fault, Report, verify, verify_sealed};
 
 /// Why the archive could not be read.
 #[derive(Debug, thiserror::Error)]

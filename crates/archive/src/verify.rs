@@ -1,10 +1,10 @@
 //! Checking the trail without any secret.
 
 use ed25519_dalek::VerifyingKey;
-use vault::{Checkpoint, EventHash, Head, Sequence, Store};
+use vault::{Checkpoint, EventHash, Head, SealedEvent, Sequence, Store, Vault};
 
 use crate::chain::{self, GENESIS};
-use crate::{ArchiveError, Result};
+use crate::{ArchiveError, Result, body};
 
 /// Something that is not as the server wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,12 @@ pub enum Fault {
     /// An event is not what follows the one before it: it was changed, moved, put in, or its predecessor was.
     #[error("event {sequence} does not follow from the one before: it was changed, moved or put in")]
     Broken {
+        /// Its place.
+        sequence: Sequence,
+    },
+    /// An event hangs in the chain but does not open under its key: this server did not write it.
+    #[error("event {sequence} was not written by this server: its seal does not open")]
+    Foreign {
         /// Its place.
         sequence: Sequence,
     },
@@ -95,7 +101,7 @@ const CHUNK: usize = 1000;
 ///
 /// Cutting off the end *together with its checkpoints* leaves a shorter chain that is whole in itself. Whoever wants
 /// to find that too keeps a checkpoint elsewhere and gives it as `anchor`. `progress` is told the last place looked
-/// at.
+/// at. What is appended meanwhile is not looked at.
 ///
 /// # Errors
 /// What the storage says; [`ArchiveError::PublicKey`] if `public_key` is none.
@@ -103,29 +109,65 @@ pub async fn verify(
     store: &dyn Store,
     public_key: &[u8; 32],
     anchor: Option<&Checkpoint>,
+    progress: impl FnMut(Sequence),
+) -> Result<Report> {
+    walk(store, None, public_key, anchor, progress).await
+}
+
+/// As [`verify`], with the keys at hand: also opens every event, and so finds what somebody without the keys put
+/// after the last checkpoint. Events whose key has been destroyed are erased, which is no fault.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_sealed(
+    vault: &Vault,
+    anchor: Option<&Checkpoint>,
+    progress: impl FnMut(Sequence),
+) -> Result<Report> {
+    walk(&**vault.store(), Some(vault), &chain::public_key(vault), anchor, progress).await
+}
+
+async fn walk(
+    store: &dyn Store,
+    keys: Option<&Vault>,
+    public_key: &[u8; 32],
+    mut anchor: Option<&Checkpoint>,
     mut progress: impl FnMut(Sequence),
 ) -> Result<Report> {
     let key = VerifyingKey::from_bytes(public_key).map_err(|_| ArchiveError::PublicKey)?;
     let mut report = Report::default();
-    let mut checkpoints =
-        Checkpoints { store, key: &key, chunk: Vec::new().into_iter(), last: Sequence::ZERO };
+    // In this order: a checkpoint is stored with what it covers, so the end lies behind it even on a busy server.
+    let signed_end = store.last_checkpoint().await?.map_or(Sequence::ZERO, |last| last.sequence);
+    let end = store.head().await?.map_or(Sequence::ZERO, |head| head.sequence);
+    let mut checkpoints = Checkpoints {
+        store,
+        key: &key,
+        chunk: Vec::new().into_iter(),
+        last: Sequence::ZERO,
+        end: signed_end,
+    };
     let mut pending = checkpoints.next(&mut report).await?;
-    let mut anchor = anchor;
     let mut previous: EventHash = GENESIS;
     let mut head: Option<Head> = None;
     let mut signed = Sequence::ZERO;
     loop {
         let after = head.map_or(Sequence::ZERO, |head| head.sequence);
-        let events = store.scan(after, CHUNK).await?;
+        if after >= end {
+            break;
+        }
+        let events = store.scan(after, CHUNK.min((end.0 - after.0) as usize)).await?;
         if events.is_empty() {
             break;
         }
         for event in events {
             let expected = head.map_or(Sequence(1), |head| head.sequence.next());
             if event.sequence != expected {
-                report.note(Fault::Missing { from: expected, to: Sequence(event.sequence.0 - 1) });
+                report
+                    .note(Fault::Missing { from: expected, to: Sequence(event.sequence.0.wrapping_sub(1)) });
             } else if chain::link(&previous, &event) != event.hash {
                 report.note(Fault::Broken { sequence: event.sequence });
+            } else if !opens(keys, &event).await? {
+                report.note(Fault::Foreign { sequence: event.sequence });
             }
             if head.is_some_and(|head| event.time < head.time) {
                 report.note(Fault::Older { sequence: event.sequence });
@@ -137,9 +179,7 @@ pub async fn verify(
                         report.note(Fault::Rewritten { sequence: event.sequence });
                     }
                 }
-                if anchor.is_some_and(|anchor| *anchor == checkpoint) {
-                    anchor = None;
-                }
+                anchor = anchor.filter(|anchor| **anchor != checkpoint);
                 pending = checkpoints.next(&mut report).await?;
             }
             // From here on by what is stored, so that one change is one fault.
@@ -151,15 +191,11 @@ pub async fn verify(
             progress(head.sequence);
         }
     }
-    let end = head.map_or(Sequence::ZERO, |head| head.sequence);
-    let mut signed_end = end;
     while let Some(checkpoint) = pending {
-        signed_end = signed_end.max(checkpoint.sequence);
-        if anchor.is_some_and(|anchor| *anchor == checkpoint) {
-            anchor = None;
-        }
+        anchor = anchor.filter(|anchor| **anchor != checkpoint);
         pending = checkpoints.next(&mut report).await?;
     }
+    let end = head.map_or(Sequence::ZERO, |head| head.sequence);
     if signed_end > end {
         report.note(Fault::Missing { from: end.next(), to: signed_end });
     }
@@ -171,12 +207,39 @@ pub async fn verify(
     Ok(report)
 }
 
+async fn opens(keys: Option<&Vault>, event: &SealedEvent) -> Result<bool> {
+    let Some(vault) = keys else { return Ok(true) };
+    Ok(match vault.data_key(event.key).await? {
+        Some(key) => body::open(event, &key).is_ok(),
+        None => true,
+    })
+}
+
+/// The first event after the last checkpoint that this server did not write there, before it is signed as if it had.
+pub(crate) async fn foreign_in_the_tail(vault: &Vault) -> Result<Option<Sequence>> {
+    let last = vault.store().last_checkpoint().await?;
+    let (mut after, mut previous) = last.map_or((Sequence::ZERO, GENESIS), |last| (last.sequence, last.hash));
+    loop {
+        let events = vault.store().scan(after, CHUNK).await?;
+        let Some(last) = events.last().map(|event| event.sequence) else { return Ok(None) };
+        for event in &events {
+            if chain::link(&previous, event) != event.hash || !opens(Some(vault), event).await? {
+                return Ok(Some(event.sequence));
+            }
+            previous = event.hash;
+        }
+        after = last;
+    }
+}
+
 /// Checkpoints in order, each checked on the way.
 struct Checkpoints<'a> {
     store: &'a dyn Store,
     key: &'a VerifyingKey,
     chunk: std::vec::IntoIter<Checkpoint>,
     last: Sequence,
+    /// What is signed after this one was read is not looked at.
+    end: Sequence,
 }
 
 impl Checkpoints<'_> {
@@ -186,7 +249,7 @@ impl Checkpoints<'_> {
             self.chunk = self.store.checkpoints(self.last, CHUNK).await?.into_iter();
             next = self.chunk.next();
         }
-        let Some(checkpoint) = next else { return Ok(None) };
+        let Some(checkpoint) = next.filter(|next| next.sequence <= self.end) else { return Ok(None) };
         report.checkpoints += 1;
         if !chain::is_signed(&checkpoint, self.key) {
             report.note(Fault::Forged { sequence: checkpoint.sequence });

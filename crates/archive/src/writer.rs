@@ -67,6 +67,9 @@ impl<T: Send + 'static> Writer<T> {
     ) -> Result<Self> {
         let signed = vault.store().last_checkpoint().await?.map_or(Sequence::ZERO, |last| last.sequence);
         let head = vault.store().head().await?;
+        if let Some(sequence) = crate::verify::foreign_in_the_tail(&vault).await? {
+            tracing::error!(%sequence, "the log was tampered with while the server was down; verify the archive");
+        }
         let mut writer = Self {
             vault,
             notary,

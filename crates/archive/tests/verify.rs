@@ -5,10 +5,11 @@ mod common;
 
 use std::path::Path;
 
-use archive::{Fault, Options, Report, Sequence, verify};
+use archive::{Fault, Options, Query, Report, Sequence, verify, verify_sealed};
 use common::{Trail, draft, master};
 use rusqlite::Connection;
-use vault::{Checkpoint, Vault, sqlite};
+use sha2::{Digest, Sha256};
+use vault::{Batch, Checkpoint, Head, SealedEvent, Store, Vault, sqlite};
 
 const EVENTS: u64 = 45;
 
@@ -26,15 +27,15 @@ async fn log(data: &Path) -> [u8; 32] {
 
 async fn checkpoints(data: &Path) -> Vec<Checkpoint> {
     let store = sqlite::open(data, sqlite::Options::default()).await.unwrap();
-    let all = vault::Store::checkpoints(&store, Sequence::ZERO, 100).await.unwrap();
-    vault::Store::close(&store).await;
+    let all = store.checkpoints(Sequence::ZERO, 100).await.unwrap();
+    store.close().await;
     all
 }
 
 async fn examine(data: &Path, key: &[u8; 32], anchor: Option<&Checkpoint>) -> Report {
     let store = sqlite::open(data, sqlite::Options { create: false, ..Default::default() }).await.unwrap();
     let report = verify(&store, key, anchor, |_| {}).await.unwrap();
-    vault::Store::close(&store).await;
+    store.close().await;
     report
 }
 
@@ -184,6 +185,94 @@ async fn checkpoints_can_be_neither_forged_nor_left_out_nor_cut_off_with_what_th
     let faults = tampered(folder.path(), &key, &cut, all.last()).await.faults;
     assert_eq!(faults, [Fault::AnchorMissing { sequence: Sequence(EVENTS) }]);
     assert!(examine(folder.path(), &key, all.last()).await.is_whole());
+}
+
+/// What somebody without the keys can append so that the chain holds.
+fn forged(after: &Head, like: &SealedEvent) -> SealedEvent {
+    let mut event = SealedEvent { sequence: after.sequence.next(), ..like.clone() };
+    let mut hash = Sha256::new();
+    hash.update(b"chancery chain 1");
+    hash.update(after.hash);
+    hash.update(event.sequence.0.to_le_bytes());
+    hash.update(event.writer.to_le_bytes());
+    hash.update(event.time.0.to_le_bytes());
+    hash.update(event.key.as_bytes());
+    hash.update((event.tags.len() as u32).to_le_bytes());
+    event.tags.iter().for_each(|tag| hash.update(tag.as_bytes()));
+    hash.update(Sha256::digest(&event.sealed));
+    event.hash = hash.finalize().into();
+    event
+}
+
+#[tokio::test]
+async fn an_event_that_was_appended_without_the_keys_is_unsigned_and_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = log(folder.path()).await;
+    let store = sqlite::open(folder.path(), sqlite::Options::default()).await.unwrap();
+    let (head, last) =
+        (store.head().await.unwrap().unwrap(), store.scan(Sequence(EVENTS - 1), 1).await.unwrap());
+    let events = vec![forged(&head, &last[0])];
+    store.commit(Batch { events, ..Batch::default() }).await.unwrap();
+    let report = verify(&store, &key, None, |_| {}).await.unwrap();
+    assert_eq!((report.unsigned, report.faults), (1, vec![]));
+    store.close().await;
+
+    let vault = Vault::open(folder.path(), master()).await.unwrap();
+    let report = verify_sealed(&vault, None, |_| {}).await.unwrap();
+    assert_eq!(report.faults, [Fault::Foreign { sequence: Sequence(EVENTS + 1) }]);
+    vault.close().await;
+}
+
+#[tokio::test]
+async fn a_busy_log_is_whole_while_it_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { checkpoint_events: 7, ..Options::default() };
+    let mut trail = Trail::with(Vault::open(folder.path(), master()).await.unwrap(), options).await;
+    for n in 0..2_000 {
+        trail.submit(n, Some(draft("romeo@a.example/x", "juliet@a.example", "word"))).await;
+        if n % 100 == 0 {
+            let report = verify_sealed(&trail.vault, None, |_| {}).await.unwrap();
+            assert!(report.is_whole(), "after {n}: {:?}", report.faults);
+        }
+    }
+    for _ in 0..2_000 {
+        trail.outcomes.recv().await.unwrap();
+    }
+    trail.close().await;
+}
+
+#[tokio::test]
+async fn erasing_a_conversation_by_its_key_keeps_the_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path()).await;
+    let kept = trail.say("romeo@a.example/x", "juliet@a.example", "kept").await;
+    let erased = trail.say("tybalt@a.example/x", "juliet@a.example", "erased").await;
+    let id = trail.vault.store().events(vec![erased.sequence]).await.unwrap()[0].key;
+    trail.close().await;
+    let db = Connection::open(folder.path().join("keys.db")).unwrap();
+    assert_eq!(db.execute("DELETE FROM keys WHERE id = ?1", [id.as_bytes()]).unwrap(), 1);
+    drop(db);
+
+    let trail = Trail::open(folder.path()).await;
+    let page = trail.archive.history(&common::bare("juliet@a.example"), &Query::default()).await.unwrap();
+    assert_eq!(page.items.iter().map(|item| item.sequence).collect::<Vec<_>>(), [kept.sequence]);
+    let report = verify_sealed(&trail.vault, None, |_| {}).await.unwrap();
+    assert!(report.is_whole(), "{:?}", report.faults);
+    trail.close().await;
+}
+
+#[tokio::test]
+async fn a_message_that_was_tampered_with_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path()).await;
+    let db = Connection::open(folder.path().join("vault.db")).unwrap();
+    db.execute("UPDATE events SET time = time + 1 WHERE sequence = 7", []).unwrap();
+    drop(db);
+    let trail = Trail::open(folder.path()).await;
+    let page = trail.archive.history(&common::bare("juliet@a.example"), &Query::default()).await.unwrap();
+    let places: Vec<u64> = page.items.iter().map(|item| item.sequence.0).collect();
+    assert_eq!(places, (1..=EVENTS).filter(|at| *at != 7).collect::<Vec<_>>());
+    trail.close().await;
 }
 
 #[tokio::test]
