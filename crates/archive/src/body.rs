@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use jid::Jid;
-use vault::{DataKey, SealedEvent, Vault, VaultError};
+use vault::{DataKey, KeyId, SealedEvent, Vault, VaultError};
 
 use crate::history::Item;
-use crate::{ArchiveError, Draft, Result};
+use crate::{Draft, Result};
 
 const VERSION: u8 = 1;
 
@@ -49,18 +49,14 @@ pub(crate) fn open(event: &SealedEvent, key: &DataKey) -> Result<Item> {
 /// left out and reported, so that it does not take the rest of somebody's history with it.
 pub(crate) async fn open_all(vault: &Vault, events: &[SealedEvent]) -> Result<Vec<Item>> {
     let mut items = Vec::with_capacity(events.len());
-    for event in events {
-        let opened = match vault.data_key(event.key).await {
-            Ok(None) => continue,
-            Ok(Some(key)) => open(event, &key),
-            Err(error) => Err(error.into()),
-        };
-        match opened {
+    let ids: Vec<KeyId> = events.iter().map(|event| event.key).collect();
+    for (event, key) in events.iter().zip(vault.existing_keys(&ids).await?) {
+        let Some(key) = key else { continue };
+        match open(event, &key) {
             Ok(item) => items.push(item),
-            Err(ArchiveError::Vault(VaultError::Corrupt { .. })) => {
-                tracing::error!(sequence = %event.sequence, "an event does not open; verify the archive");
+            Err(_) => {
+                tracing::error!(sequence = %event.sequence, "an event does not open; verify the archive")
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(items)

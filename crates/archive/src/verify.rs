@@ -209,10 +209,8 @@ async fn walk(
 
 async fn opens(keys: Option<&Vault>, event: &SealedEvent) -> Result<bool> {
     let Some(vault) = keys else { return Ok(true) };
-    Ok(match vault.data_key(event.key).await? {
-        Some(key) => body::open(event, &key).is_ok(),
-        None => true,
-    })
+    let key = vault.existing_keys(&[event.key]).await?.pop().flatten();
+    Ok(key.is_none_or(|key| body::open(event, &key).is_ok()))
 }
 
 /// The first event after the last checkpoint that this server did not write there, before it is signed as if it had.

@@ -182,14 +182,14 @@ pub trait Store: Send + Sync + 'static {
     /// The newest checkpoint.
     async fn last_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError>;
 
-    /// A wrapped key.
-    async fn key(&self, id: KeyId) -> Result<Option<Bytes>, StoreError>;
+    /// Those of the named wrapped keys that exist, in any order.
+    async fn keys(&self, ids: Vec<KeyId>) -> Result<Vec<(KeyId, Bytes)>, StoreError>;
 
     /// Stores wrapped keys durably, leaving those alone that exist.
     async fn add_keys(&self, keys: Vec<(KeyId, Bytes)>) -> Result<(), StoreError>;
 
     /// All wrapped keys.
-    async fn keys(&self) -> Result<Vec<(KeyId, Bytes)>, StoreError>;
+    async fn all_keys(&self) -> Result<Vec<(KeyId, Bytes)>, StoreError>;
 
     /// Replaces wrapped keys, all or none, and leaves no trace of the old bytes behind.
     async fn replace_keys(&self, keys: Vec<(KeyId, Bytes)>) -> Result<(), StoreError>;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use zeroize::Zeroizing;
 
+use crate::blind::BlindMap;
 use crate::keyring::{self, Cache, Kek, ROOT};
 use crate::seal::{self, Nonces};
 use crate::{
@@ -31,8 +32,8 @@ struct Inner {
     cache: Mutex<Cache>,
 }
 
-/// Data keys held open; a few megabytes at most.
-const CACHED_KEYS: usize = 16_384;
+/// Data keys held open, in each of two generations; about ten megabytes at most.
+const CACHED_KEYS: usize = 65_536;
 
 impl Vault {
     /// Opens the folder `data`, and creates it if it is absent or empty.
@@ -51,15 +52,15 @@ impl Vault {
     /// As [`Vault::open`].
     pub async fn with_store(store: Arc<dyn Store>, master: &MasterKey) -> Result<Self> {
         let kek = Kek::new(master);
-        let root = match store.key(ROOT).await? {
-            Some(wrapped) => kek.unwrap(ROOT, &wrapped)?,
+        let root = match store.keys(vec![ROOT]).await?.pop() {
+            Some((_, wrapped)) => kek.unwrap(ROOT, &wrapped)?,
             None if !store.is_empty().await? => return Err(VaultError::KeysMissing),
             None => {
                 let fresh = keyring::random()?;
                 let wrapped = kek.wrap(ROOT, &mut Nonces::default(), &fresh)?;
                 store.add_keys(vec![(ROOT, wrapped)]).await?;
                 // Another node may have been first.
-                let stands = store.key(ROOT).await?.ok_or(VaultError::KeysMissing)?;
+                let (_, stands) = store.keys(vec![ROOT]).await?.pop().ok_or(VaultError::KeysMissing)?;
                 kek.unwrap(ROOT, &stands)?
             }
         };
@@ -209,41 +210,35 @@ impl Vault {
     /// What the backend says.
     pub async fn data_keys(&self, ids: &[KeyId]) -> Result<Vec<Arc<DataKey>>> {
         let mut found = self.cached(ids);
-        if found.iter().all(Option::is_some) {
-            return Ok(found.into_iter().flatten().collect());
-        }
-        let kek = self.0.kek.read().await;
-        let mut fresh = Vec::new();
-        for (id, slot) in ids.iter().zip(&mut found) {
-            if slot.is_none() {
-                *slot = self.load(&kek, *id).await?;
-            }
-            if slot.is_none() && !fresh.iter().any(|(known, _)| known == id) {
-                let wrapped = kek.wrap(*id, &mut self.0.nonces.lock(), &*keyring::random()?)?;
-                fresh.push((*id, wrapped));
-            }
-        }
-        if !fresh.is_empty() {
-            self.0.store.add_keys(fresh).await?;
-            for (id, slot) in ids.iter().zip(&mut found) {
-                if slot.is_none() {
-                    *slot = self.load(&kek, *id).await?;
+        if found.iter().any(Option::is_none) {
+            let kek = self.0.kek.read().await;
+            self.load(&kek, ids, &mut found).await?;
+            let mut fresh: BlindMap<Bytes> = BlindMap::default();
+            for (id, _) in ids.iter().zip(&found).filter(|(_, key)| key.is_none()) {
+                if !fresh.contains_key(id) {
+                    fresh.insert(*id, kek.wrap(*id, &mut self.0.nonces.lock(), &*keyring::random()?)?);
                 }
+            }
+            if !fresh.is_empty() {
+                self.0.store.add_keys(fresh.into_iter().collect()).await?;
+                // Read back, because another node may have been first.
+                self.load(&kek, ids, &mut found).await?;
             }
         }
         found.into_iter().collect::<Option<_>>().ok_or(VaultError::Corrupt { what: "a new key has vanished" })
     }
 
-    /// The data key with this name; `None` if it was never made or has been destroyed.
+    /// The data keys with these names, in the same order; `None` for one that was never made or has been destroyed.
     ///
     /// # Errors
-    /// [`VaultError::Corrupt`] if it does not open; what the backend says.
-    pub async fn data_key(&self, id: KeyId) -> Result<Option<Arc<DataKey>>> {
-        if let Some(key) = self.0.cache.lock().get(&id) {
-            return Ok(Some(key));
+    /// What the backend says. A damaged key is reported and left out.
+    pub async fn existing_keys(&self, ids: &[KeyId]) -> Result<Vec<Option<Arc<DataKey>>>> {
+        let mut found = self.cached(ids);
+        if found.iter().any(Option::is_none) {
+            let kek = self.0.kek.read().await;
+            self.load(&kek, ids, &mut found).await?;
         }
-        let kek = self.0.kek.read().await;
-        self.load(&kek, id).await
+        Ok(found)
     }
 
     /// Wraps all keys under another master key and forgets the one before. No event or record is rewritten.
@@ -256,7 +251,7 @@ impl Vault {
         let next = Kek::new(master);
         let mut nonces = Nonces::default();
         let mut wrapped = Vec::new();
-        for (id, bytes) in self.0.store.keys().await? {
+        for (id, bytes) in self.0.store.all_keys().await? {
             wrapped.push((id, next.wrap(id, &mut nonces, &*kek.unwrap(id, &bytes)?)?));
         }
         let count = wrapped.len();
@@ -284,10 +279,24 @@ impl Vault {
         ids.iter().map(|id| cache.get(id)).collect()
     }
 
-    async fn load(&self, kek: &Kek, id: KeyId) -> Result<Option<Arc<DataKey>>> {
-        let Some(wrapped) = self.0.store.key(id).await? else { return Ok(None) };
-        let key = kek.unwrap(id, &wrapped)?;
-        Ok(Some(self.0.cache.lock().put(id, &key)))
+    /// Fills the gaps with what the backend has.
+    async fn load(&self, kek: &Kek, ids: &[KeyId], found: &mut [Option<Arc<DataKey>>]) -> Result<()> {
+        let missing = ids.iter().zip(found.iter()).filter(|(_, key)| key.is_none());
+        let mut missing: Vec<KeyId> = missing.map(|(id, _)| *id).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let mut loaded: BlindMap<Arc<DataKey>> = BlindMap::default();
+        for (id, wrapped) in self.0.store.keys(missing).await? {
+            match kek.unwrap(id, &wrapped) {
+                Ok(key) => _ = loaded.insert(id, self.0.cache.lock().put(id, &key)),
+                // What it sealed is lost, but not what the other keys did.
+                Err(error) => tracing::error!(key = ?id, %error, "a data key does not open"),
+            }
+        }
+        for (id, slot) in ids.iter().zip(found).filter(|(_, key)| key.is_none()) {
+            *slot = loaded.get(id).cloned();
+        }
+        Ok(())
     }
 
     fn parent(&self, kind: u16, parent: &str) -> Blind {

@@ -177,16 +177,15 @@ impl Follower {
             if events.is_empty() {
                 return Ok(());
             }
-            let mut batch = Vec::with_capacity(events.len());
-            for event in events {
+            let ids: Vec<_> = events.iter().map(|event| event.key).collect();
+            let keys = self.vault.existing_keys(&ids).await?;
+            let batch = events.into_iter().zip(keys).map(|(event, key)| {
                 // An event whose key is gone has been erased, and one that does not open is for `verify` to report.
-                let item = match self.vault.data_key(event.key).await? {
-                    Some(key) => body::open(&event, &key).ok(),
-                    None => None,
-                };
+                let item = key.and_then(|key| body::open(&event, &key).ok());
                 let text = item.map(|item| words::readable(&item.stanza));
-                batch.push(Indexed { sequence: event.sequence, tags: event.tags, text });
-            }
+                Indexed { sequence: event.sequence, tags: event.tags, text }
+            });
+            let batch = batch.collect();
             self.add(batch);
             self.seal().await?;
         }

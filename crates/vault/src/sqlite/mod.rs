@@ -44,7 +44,7 @@ const READERS: usize = 2;
 pub struct Options {
     /// Make the folder if it is absent or empty.
     pub create: bool,
-    /// Events held in memory before their tags are folded into rows. `None`: 32,768.
+    /// Events held in memory before their tags are folded into rows. `None`: 65,536.
     pub fold_at: Option<usize>,
 }
 
@@ -222,12 +222,16 @@ impl Store for SqliteStore {
         self.read(|db| reads::last_checkpoint(&db.main)).await
     }
 
-    async fn key(&self, id: KeyId) -> Result<Option<Bytes>, StoreError> {
+    async fn keys(&self, ids: Vec<KeyId>) -> Result<Vec<(KeyId, Bytes)>, StoreError> {
         self.read(move |db| {
-            db.keys
-                .prepare_cached("SELECT wrapped FROM keys WHERE id = ?1")?
-                .query_row([id.as_bytes()], |row| row.get::<_, Vec<u8>>(0).map(Bytes::from))
-                .optional()
+            let mut statement = db.keys.prepare_cached("SELECT wrapped FROM keys WHERE id = ?1")?;
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                let wrapped =
+                    statement.query_row([id.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+                found.extend(wrapped.map(|wrapped| (id, Bytes::from(wrapped))));
+            }
+            Ok(found)
         })
         .await
     }
@@ -236,7 +240,7 @@ impl Store for SqliteStore {
         self.ask(|reply| Job::AddKeys(keys, reply)).await
     }
 
-    async fn keys(&self) -> Result<Vec<(KeyId, Bytes)>, StoreError> {
+    async fn all_keys(&self) -> Result<Vec<(KeyId, Bytes)>, StoreError> {
         self.read(|db| {
             db.keys
                 .prepare_cached("SELECT id, wrapped FROM keys")?

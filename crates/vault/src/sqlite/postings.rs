@@ -12,7 +12,7 @@ use crate::blind::BlindMap;
 use crate::{Blind, Head, SealedEvent, Sequence, Window};
 
 /// Events in memory before they are folded.
-pub(super) const FOLD_AT: usize = 32_768;
+pub(super) const FOLD_AT: usize = 65_536;
 /// Tags that one transaction folds, so that no commit waits long behind them.
 const SLICE: usize = 256;
 /// Sequences in one row.
