@@ -28,10 +28,11 @@ pub(super) enum Job {
 
 /// Batches that share one commit at most.
 const MERGED: usize = 64;
-/// Journal pages after which the background copies them into the database (8 MiB).
-const COPY_AT: i32 = 1_024;
-/// Journal pages after which the writer itself completes the copy, so that the journal starts over (32 MiB).
-const RESTART_AT: i32 = 4_096;
+/// Journal pages after which the background copies them into the database (32 MiB). Seldom and much, because the
+/// copy's fsync makes the commits beside it wait.
+const COPY_AT: i32 = 4_096;
+/// Journal pages after which the writer itself completes the copy, so that the journal starts over (64 MiB).
+const RESTART_AT: i32 = 8_192;
 /// Versions set aside on opening; what is left of them is skipped next time.
 const VERSIONS: i64 = 1 << 32;
 
