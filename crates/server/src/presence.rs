@@ -381,10 +381,17 @@ impl Presence {
 
     /// An account has blocked an address (XEP-0191 §3.3): who saw it sees it go. The block is in force already.
     pub fn block(&self, user: &User, other: &Jid) {
-        for contact in matching(user, other, |state| state.from) {
-            for session in user.sessions().iter().filter(|session| session.priority().is_some()) {
-                let gone = unavailable_from(session.jid.clone().into());
-                self.tell(session, &gone, &contact, |watcher| covers(other, watcher));
+        let subscribers = matching(user, other, |state| state.from);
+        for session in user.sessions() {
+            let gone = unavailable_from(session.jid.clone().into());
+            if session.priority().is_some() {
+                for contact in &subscribers {
+                    self.tell(&session, &gone, contact, |watcher| covers(other, watcher));
+                }
+            }
+            for to in session.take_directed(|to| is_about(other, to)) {
+                let wanted = |watcher: &FullJid| covers(other, watcher) && covers(&to, watcher);
+                self.tell(&session, &gone, &to.to_bare(), wanted);
             }
         }
     }
@@ -405,14 +412,20 @@ impl Presence {
 
 /// Contacts that an entry of a block list is about.
 fn matching(user: &User, other: &Jid, wanted: impl Fn(subscription::State) -> bool) -> Vec<BareJid> {
-    let is_about = |jid: &BareJid| match other.node() {
-        None => jid.domain() == other.domain(),
-        Some(_) => *jid == other.to_bare(),
-    };
     user.roster(|roster| {
-        let contacts = roster.contacts().filter(|(jid, c)| wanted(c.state) && is_about(jid));
+        let contacts = roster
+            .contacts()
+            .filter(|(jid, c)| wanted(c.state) && is_about(other, &Jid::from((*jid).clone())));
         contacts.map(|(jid, _)| jid.clone()).collect()
     })
+}
+
+/// Whether an entry of a block list is about an account, or a resource of it.
+fn is_about(entry: &Jid, other: &Jid) -> bool {
+    match entry.node() {
+        None => other.domain() == entry.domain(),
+        Some(_) => other.to_bare() == entry.to_bare(),
+    }
 }
 
 /// Whether an entry of a block list covers a resource.

@@ -147,6 +147,16 @@ impl Session {
         }
     }
 
+    /// Forgets the addresses outside the roster that an entry of a block list is about, and returns them.
+    pub fn take_directed(&self, is_about: impl Fn(&Jid) -> bool) -> Vec<Jid> {
+        let mut directed = self.directed.lock();
+        let found: Vec<Jid> = directed.iter().filter(|to| is_about(to)).cloned().collect();
+        found.iter().for_each(|to| {
+            directed.remove(to);
+        });
+        found
+    }
+
     /// Whether a mark is set.
     pub fn is(&self, mark: Mark) -> bool {
         self.marks.load(Ordering::Acquire) & mark as u8 != 0

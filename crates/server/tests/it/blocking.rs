@@ -171,3 +171,20 @@ async fn a_request_from_somebody_blocked_is_not_heard() {
     assert_eq!(presences(&romeo.settle().await), [""; 0]);
     assert_eq!(presences(&juliet.settle().await), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_stranger_who_was_shown_presence_sees_it_end_when_blocked() {
+    let house = House::open().await;
+    let mut juliet = house.online("juliet", "b").await;
+    let mut desk = house.online("nurse", "desk").await;
+    let mut phone = house.online("nurse", "phone").await;
+    desk.settle().await;
+    juliet.send(&format!("<presence to='{}'/>", desk.jid())).await;
+    juliet.settle().await;
+    assert_eq!(presences(&desk.settle().await), ["juliet@corp.example/b available"]);
+    change(&mut juliet, "block", &["nurse@corp.example"]).await;
+    assert_eq!(presences(&desk.settle().await), ["juliet@corp.example/b unavailable"]);
+    assert_eq!(presences(&phone.settle().await), [""; 0]);
+    juliet.close().await;
+    assert_eq!(presences(&desk.settle().await), [""; 0]);
+}
