@@ -128,11 +128,45 @@ struct Open {
     since: Instant,
 }
 
+/// All commands that wait for their forms, by session id.
+#[derive(Default)]
+struct Waiting(HashMap<Box<str>, Open>);
+
+impl Waiting {
+    fn begin(&mut self, node: &'static str, by: FullJid, now: Instant) -> Box<str> {
+        self.0.retain(|_, open| now.duration_since(open.since) < PATIENCE);
+        if self.0.len() >= MOST {
+            let oldest = self.0.iter().min_by_key(|(_, open)| open.since).map(|(id, _)| id.clone());
+            oldest.map(|id| self.0.remove(&id));
+        }
+        let id = new_id();
+        self.0.insert(id.clone(), Open { node, by, since: now });
+        id
+    }
+
+    /// Whether a session id is that of this command and this resource.
+    fn check(&self, id: &str, node: &str, by: &FullJid, now: Instant) -> Result<(), StanzaError> {
+        match self.0.get(id) {
+            Some(open) if open.node != node || open.by != *by => Err(bad("bad-sessionid")),
+            Some(open) if now.duration_since(open.since) < PATIENCE => Ok(()),
+            _ => Err(StanzaError {
+                type_: ErrorType::Cancel,
+                application: Some(Element::bare("session-expired", COMMANDS)),
+                ..StanzaError::new(StanzaCondition::NotAllowed, "This took too long; begin anew.")
+            }),
+        }
+    }
+
+    fn end(&mut self, id: &str) {
+        self.0.remove(id);
+    }
+}
+
 /// Serves `http://jabber.org/protocol/commands`, at the domain and at each account for its own owner.
 pub struct AdHoc {
     commands: Vec<Arc<dyn Command>>,
     users: Users,
-    open: Mutex<HashMap<Box<str>, Open>>,
+    waiting: Mutex<Waiting>,
 }
 
 /// What a client wants to happen with a command (XEP-0050 §3.3).
@@ -146,7 +180,7 @@ enum Action {
 impl AdHoc {
     /// With these commands.
     pub fn new(users: Users, commands: Vec<Arc<dyn Command>>) -> Self {
-        Self { commands, users, open: Mutex::default() }
+        Self { commands, users, waiting: Mutex::default() }
     }
 
     /// The commands that an account may run, in order.
@@ -174,32 +208,6 @@ impl AdHoc {
         }
     }
 
-    fn begin(&self, node: &'static str, by: FullJid) -> Box<str> {
-        let mut open = self.open.lock();
-        open.retain(|_, open| open.since.elapsed() < PATIENCE);
-        if open.len() >= MOST {
-            let oldest = open.iter().min_by_key(|(_, open)| open.since).map(|(id, _)| id.clone());
-            oldest.map(|id| open.remove(&id));
-        }
-        let id = new_id();
-        open.insert(id.clone(), Open { node, by, since: Instant::now() });
-        id
-    }
-
-    /// Whether a session id is that of this command and this resource.
-    fn is_open(&self, id: &str, node: &str, by: &FullJid) -> Result<(), StanzaError> {
-        let open = self.open.lock();
-        match open.get(id) {
-            Some(open) if open.node != node || open.by != *by => Err(bad("bad-sessionid")),
-            Some(open) if open.since.elapsed() < PATIENCE => Ok(()),
-            _ => Err(StanzaError {
-                type_: ErrorType::Cancel,
-                application: Some(Element::bare("session-expired", COMMANDS)),
-                ..StanzaError::new(StanzaCondition::NotAllowed, "This took too long; begin anew.")
-            }),
-        }
-    }
-
     async fn serve(&self, request: &Request<'_>) -> Answer {
         let payload = &request.payload;
         let node = payload.attr("node").unwrap_or_default();
@@ -214,13 +222,13 @@ impl AdHoc {
             Some(_) => return Err(bad("malformed-action")),
         };
         if let Some(id) = id {
-            self.is_open(id, command.node(), &request.session.jid)?;
+            self.waiting.lock().check(id, command.node(), &request.session.jid, Instant::now())?;
         }
         let is_cancelled =
             action == Action::Cancel || form.is_some_and(|form| form.attr("type") == Some("cancel"));
         match (id, command.form()) {
             (Some(id), _) if is_cancelled => {
-                self.open.lock().remove(id);
+                self.waiting.lock().end(id);
                 Ok(Some(answer(command.node(), id, "canceled").build()))
             }
             (None, _) if action != Action::Execute => Err(bad("bad-sessionid")),
@@ -230,7 +238,8 @@ impl AdHoc {
                 Ok(Some(completed(command.node(), &new_id(), done)))
             }
             (None, Some(form)) => {
-                let id = self.begin(command.node(), request.session.jid.clone());
+                let by = request.session.jid.clone();
+                let id = self.waiting.lock().begin(command.node(), by, Instant::now());
                 let actions = el("actions", COMMANDS)
                     .with("execute", "complete")
                     .append(el("complete", COMMANDS).build());
@@ -245,7 +254,7 @@ impl AdHoc {
                 let Some(form) = form else { return Err(bad("bad-payload")) };
                 // After an error the form can be corrected and sent again.
                 let done = self.run(command, request, Some(form)).await?;
-                self.open.lock().remove(id);
+                self.waiting.lock().end(id);
                 Ok(Some(completed(command.node(), id, done)))
             }
         }
@@ -375,4 +384,42 @@ pub fn values<T: Into<String>>(type_: &str, var: &str, values: impl IntoIterator
         .with("var", var)
         .append_all(values.into_iter().map(|value| text("value", ns::DATA_FORMS, value)))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn somebody() -> FullJid {
+        FullJid::new("nurse@corp.example/console").unwrap()
+    }
+
+    #[test]
+    fn a_form_can_be_sent_in_for_a_while_and_not_later() {
+        let (mut waiting, begun) = (Waiting::default(), Instant::now());
+        let id = waiting.begin("node", somebody(), begun);
+        let at = |seconds| waiting.check(&id, "node", &somebody(), begun + Duration::from_secs(seconds));
+        assert!(at(29 * 60).is_ok());
+        assert_eq!(at(31 * 60).unwrap_err().condition, StanzaCondition::NotAllowed);
+    }
+
+    #[test]
+    fn many_unfinished_commands_push_out_the_oldest_alone() {
+        let (mut waiting, begun) = (Waiting::default(), Instant::now());
+        let mut ids = Vec::new();
+        for number in 0..=MOST as u64 {
+            ids.push(waiting.begin("node", somebody(), begun + Duration::from_millis(number)));
+        }
+        assert_eq!(waiting.0.len(), MOST);
+        assert!(waiting.check(&ids[0], "node", &somebody(), begun).is_err());
+        assert!(waiting.check(&ids[1], "node", &somebody(), begun + Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn forgotten_commands_make_room() {
+        let (mut waiting, begun) = (Waiting::default(), Instant::now());
+        waiting.begin("node", somebody(), begun);
+        waiting.begin("node", somebody(), begun + PATIENCE);
+        assert_eq!(waiting.0.len(), 1);
+    }
 }

@@ -204,6 +204,10 @@ impl Admin {
         let jid = self.account(call)?;
         let password = new_password(&call.fields)?;
         self.accounts.users.set_password(&jid, password).await.map_err(|error| refusal(&error))?;
+        // Whoever came in by the old password is out; the administrator goes on.
+        if jid != call.by.user.jid {
+            self.accounts.sign_out(&jid).await;
+        }
         Ok(Done::well(format!("{jid} has a new password.")))
     }
 
