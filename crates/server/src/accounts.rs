@@ -151,3 +151,39 @@ async fn delete_under<R: Record>(
     writes.extend(records.iter().map(|(key, _)| Write::delete::<R>(parent, key, Expect::Any)));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster::subscription::State;
+    use crate::users::{NewAccount, Options};
+    use vault::MasterKey;
+
+    #[tokio::test]
+    async fn who_is_removed_at_rest_is_gone_from_the_rosters_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(folder.path(), MasterKey::from_bytes([7; 32])).await.unwrap();
+        let users = Users::new(vault.clone(), Options { iterations: 1, ..Options::default() });
+        let [romeo, juliet] =
+            ["romeo@corp.example", "juliet@corp.example"].map(|jid| BareJid::new(jid).unwrap());
+        users.create(&romeo, NewAccount::new("secret")).await.unwrap();
+        let both = Contact {
+            state: State { to: true, from: true, ..State::default() },
+            listed: true,
+            changed: 5,
+            ..Contact::default()
+        };
+        let pair = [(&romeo, &juliet), (&juliet, &romeo)];
+        let writes = pair.map(|(owner, contact)| {
+            Write::put(owner.as_str(), contact.as_str(), &both, Expect::Absent).unwrap()
+        });
+        vault.apply(writes.into()).await.unwrap();
+
+        remove_at_rest(&users, &vault, &romeo).await.unwrap();
+        assert!(users.find(&romeo).await.unwrap().is_none());
+        assert!(vault.list::<Contact>(romeo.as_str()).await.unwrap().is_empty());
+        let left = vault.get::<Contact>(juliet.as_str(), romeo.as_str()).await.unwrap().unwrap().value;
+        assert_eq!((left.state, left.listed, left.changed), (State::default(), true, 6));
+        assert!(matches!(remove_at_rest(&users, &vault, &romeo).await, Err(UserError::Unknown)));
+    }
+}

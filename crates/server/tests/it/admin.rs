@@ -225,6 +225,7 @@ async fn a_password_is_changed() {
     let house = House::open().await;
     let mut nurse = admin(&house).await;
     let before = house.server.users().find(&jid("romeo")).await.unwrap().unwrap();
+    let mut romeo = house.online("romeo", "a").await;
     done(
         &mut nurse,
         "change-user-password",
@@ -233,6 +234,7 @@ async fn a_password_is_changed() {
     .await;
     let after = house.server.users().find(&jid("romeo")).await.unwrap().unwrap();
     assert!(!std::sync::Arc::ptr_eq(&before, &after));
+    assert_eq!(romeo.raw().stream_error().await, "not-authorized");
     let answer =
         run(&mut nurse, "change-user-password", &[("accountjid", "nobody@corp.example"), ("password", "x")])
             .await;

@@ -20,7 +20,9 @@ pub const PASSWORD: &str = "wherefore";
 /// A running server. Dropping it leaves the tasks to end with the test's runtime.
 pub struct House {
     pub server: Server,
-    _folder: tempfile::TempDir,
+    vault: Vault,
+    config: Config,
+    folder: tempfile::TempDir,
 }
 
 impl House {
@@ -53,13 +55,21 @@ impl House {
         let data = folder.path().join("data");
         let sources = Sources { file: None, data: Some(data.clone()), environment };
         let config = Config::load(&sources).unwrap();
-        let vault = Vault::open(&data, MasterKey::from_bytes([7; 32])).await.unwrap();
-        let tls = Tls::new(&Pem::self_signed(&config.domains).unwrap()).unwrap();
-        let server = Server::start(&config, vault, tls, Exporter::install()).await.unwrap();
-        let house = Self { server, _folder: folder };
+        let (server, vault) = start(&config).await;
+        let house = Self { server, vault, config, folder };
         let people = ["romeo", "juliet", "nurse"].map(|name| (jid(name), NewAccount::new(PASSWORD)));
         house.server.users().create_many(people, |_, made| drop(made.unwrap())).await;
         house
+    }
+
+    /// Stops in good order and starts again on the same folder.
+    pub async fn restart(self) -> Self {
+        let Self { server, vault, config, folder } = self;
+        server.shutdown().await;
+        vault.close().await;
+        drop(vault);
+        let (server, vault) = start(&config).await;
+        Self { server, vault, config, folder }
     }
 
     /// Makes somebody an administrator.
@@ -97,6 +107,13 @@ impl House {
         befriend(&mut first, &mut second).await;
         (first, second)
     }
+}
+
+async fn start(config: &Config) -> (Server, Vault) {
+    let vault = Vault::open(&config.data, MasterKey::from_bytes([7; 32])).await.unwrap();
+    let tls = Tls::new(&Pem::self_signed(&config.domains).unwrap()).unwrap();
+    let server = Server::start(config, vault.clone(), tls, Exporter::install()).await.unwrap();
+    (server, vault)
 }
 
 /// Makes two online sessions' accounts see each other.

@@ -12,6 +12,7 @@ mod house;
 mod management;
 mod offline;
 mod presence;
+mod restart;
 mod roster;
 mod services;
 mod streams;
