@@ -63,9 +63,9 @@ const QUIET: Duration = Duration::from_secs(2);
 const BATCH: usize = 64;
 
 /// Serves a connection to its end.
-pub async fn serve(mut connection: Connection, clerk: Clerk) {
-    let end = connection.run(&clerk).await;
-    Box::pin(connection.conclude(end, &clerk)).await;
+pub async fn serve(mut connection: Box<Connection>, clerk: &Clerk) {
+    let end = connection.run(clerk).await;
+    Box::pin(connection.conclude(end, clerk)).await;
 }
 
 enum Finish {
@@ -89,9 +89,10 @@ impl Connection {
     async fn run(&mut self, clerk: &Clerk) -> Finish {
         let mut rate = Rate::new(clerk.stanzas_per_second);
         // Bytes that came with the last step of the negotiation.
-        if let Err(end) = self.items(clerk, &mut rate).await {
+        if let Err(end) = Box::pin(self.items(clerk, &mut rate)).await {
             return end;
         }
+        // What handles a stanza is boxed while it runs: an idle connection does not pay for it.
         let mut quiet = pin!(tokio::time::sleep(QUIET));
         let mut busy = true;
         loop {
@@ -99,6 +100,7 @@ impl Connection {
                 if busy && quiet.as_mut().poll(cx).is_ready() {
                     self.framer.release();
                     self.wire.release();
+                    self.session.outbox.release();
                     busy = false;
                 }
                 self.poll_turn(cx)
@@ -110,7 +112,7 @@ impl Connection {
             }
             match turn {
                 Turn::Input => {
-                    if let Err(end) = self.items(clerk, &mut rate).await {
+                    if let Err(end) = Box::pin(self.items(clerk, &mut rate)).await {
                         return end;
                     }
                 }
@@ -228,7 +230,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn conclude(mut self, finish_as: Finish, clerk: &Clerk) {
+    async fn conclude(mut self: Box<Self>, finish_as: Finish, clerk: &Clerk) {
         let framing = if self.wire.is_websocket() { Framing::WebSocket } else { Framing::Tcp };
         match finish_as {
             Finish::Lost => clerk.sessions.lose(&self.session, self.lease).await,

@@ -26,7 +26,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
 /// What every connection is served with.
-#[derive(Clone)]
 pub struct Hall {
     /// Negotiates.
     pub gate: Arc<Gate>,
@@ -39,7 +38,12 @@ pub struct Hall {
 }
 
 /// Accepts on one listener until `stop`.
-pub async fn accept(listener: TcpListener, direct_tls: bool, hall: Hall, mut stop: watch::Receiver<bool>) {
+pub async fn accept(
+    listener: TcpListener,
+    direct_tls: bool,
+    hall: Arc<Hall>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -69,39 +73,35 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     direct_tls: bool,
-    hall: Hall,
+    hall: Arc<Hall>,
     permit: Option<OwnedSemaphorePermit>,
 ) {
     let transport = if direct_tls { "tls" } else { "tcp" };
     if let Some(channel) = Box::pin(greet(stream, peer, direct_tls, &hall)).await {
-        serve(channel, hall, transport).await;
+        serve(channel, &hall, transport).await;
     }
     drop(permit);
 }
 
 /// Prepares the socket, with TLS where it comes first.
-async fn greet(stream: TcpStream, peer: SocketAddr, direct_tls: bool, hall: &Hall) -> Option<Channel> {
+async fn greet(stream: TcpStream, peer: SocketAddr, direct_tls: bool, hall: &Hall) -> Option<Box<Channel>> {
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
     if !direct_tls {
         let security = if hall.insecure { Security::InsecureAllowed } else { Security::Insecure };
-        return Some(Channel::new(
-            Io::Plain(stream),
-            peer,
-            security,
-            ChannelBindings::default(),
-            hall.preauth_bytes,
-        ));
+        let bindings = ChannelBindings::default();
+        return Some(Box::new(Channel::new(Io::Plain(stream), peer, security, bindings, hall.preauth_bytes)));
     }
     let identity = hall.gate.tls.current();
     let accept = TlsAcceptor::from(identity.xmpp.clone()).accept(stream);
     let stream = tokio::time::timeout(hall.gate.preauth, accept).await.ok()?.ok()?;
     let bindings = Handshake::of(stream.get_ref().1, &identity).bindings;
-    Some(Channel::new(Io::Tls(Box::new(stream)), peer, Security::Encrypted, bindings, hall.preauth_bytes))
+    let io = Io::Tls(Box::new(stream));
+    Some(Box::new(Channel::new(io, peer, Security::Encrypted, bindings, hall.preauth_bytes)))
 }
 
 /// Serves an upgraded WebSocket.
-pub async fn websocket(socket: WebSocket, peer: Peer, hall: Hall) {
+pub async fn websocket(socket: WebSocket, peer: Peer, hall: Arc<Hall>) {
     let security = match (peer.is_secure(), hall.insecure || peer.address.ip().is_loopback()) {
         (true, _) => Security::Encrypted,
         // A browser on the same machine, or a proxy there that ends TLS.
@@ -111,15 +111,42 @@ pub async fn websocket(socket: WebSocket, peer: Peer, hall: Hall) {
     let bindings = peer.tls.as_ref().map(|handshake| handshake.bindings.clone()).unwrap_or_default();
     let io = Io::WebSocket(Box::new(socket));
     let channel = Channel::new(io, peer.address, security, bindings, hall.preauth_bytes);
-    serve(channel, hall, "websocket").await;
+    serve(Box::new(channel), &hall, "websocket").await;
 }
 
-async fn serve(channel: Channel, hall: Hall, transport: &'static str) {
+async fn serve(channel: Box<Channel>, hall: &Hall, transport: &'static str) {
     metrics::gauge!(CONNECTIONS, "transport" => transport).increment(1.0);
     let alive = hall.gate.clerk.sessions.guard();
     if let Some(bound) = Box::pin(negotiate(channel, &hall.gate)).await {
-        Box::pin(connection::serve(bound, hall.gate.clerk.clone())).await;
+        Box::pin(connection::serve(bound, &hall.gate.clerk)).await;
     }
     drop(alive);
     metrics::gauge!(CONNECTIONS, "transport" => transport).decrement(1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, E, F>(_: fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    fn size_of_two<A, B, F>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// An idle connection keeps these for hours; what is only needed while something happens is in boxes.
+    #[test]
+    fn the_futures_of_an_idle_connection_are_small() {
+        let (task, session) = (size(connection), size_of_two(connection::serve));
+        assert!(task <= 512, "the task: {task} bytes");
+        assert!(session <= 768, "the session's loop: {session} bytes");
+        let (socket, framer, state) = (
+            size_of::<connection::Connection>(),
+            size_of::<stanza::Framer>(),
+            size_of::<crate::session::Session>(),
+        );
+        assert!(socket + state <= 2_048, "connection {socket} (framer {framer}) and session {state} bytes");
+    }
 }

@@ -281,6 +281,16 @@ impl Outbox {
         }
     }
 
+    /// Gives spare memory back.
+    pub fn release(&self) {
+        let mut queue = self.queue.lock();
+        queue.ready.shrink_to_fit();
+        queue.held.shrink_to_fit();
+        if let Some(managed) = &mut queue.managed {
+            managed.unacked.shrink_to_fit();
+        }
+    }
+
     /// Whether the client has said that nobody looks at it (XEP-0352).
     pub fn is_inactive(&self) -> bool {
         self.queue.lock().inactive

@@ -188,12 +188,12 @@ impl Server {
             capabilities,
         };
         let permits = limits.connections.map(|most| Arc::new(Semaphore::new(most.get())));
-        let hall = Hall {
+        let hall = Arc::new(Hall {
             gate: Arc::new(gate),
             insecure: config.development.insecure_login,
             preauth_bytes: limits.preauth_bytes,
             permits: permits.clone(),
-        };
+        });
 
         let web_hall = hall.clone();
         let health_stop = stopping.clone();
@@ -214,7 +214,7 @@ impl Server {
 
     async fn listen(
         config: &Config,
-        hall: &Hall,
+        hall: &Arc<Hall>,
         web: &Arc<Web>,
         tls: &Tls,
         permits: Option<Arc<Semaphore>>,

@@ -71,7 +71,7 @@ struct Negotiation<'a> {
 const MAX_FAILURES: u8 = 4;
 
 /// Negotiates until a session is bound or resumed; on any error the stream has been ended.
-pub async fn negotiate(mut channel: Channel, gate: &Gate) -> Option<Connection> {
+pub async fn negotiate(mut channel: Box<Channel>, gate: &Gate) -> Option<Box<Connection>> {
     let domain = gate.domains.first()?.clone();
     let offer = Arc::new(Offer::new(channel.security, channel.bindings.clone()));
     let mut negotiation =
@@ -82,8 +82,9 @@ pub async fn negotiate(mut channel: Channel, gate: &Gate) -> Option<Connection> 
     match run.await.unwrap_or_else(late) {
         Ok((session, lease)) => {
             let lang = negotiation.lang.take();
-            channel.framer.set_limits(gate.limits);
-            Some(Connection { wire: channel.wire, framer: channel.framer, session, lease, lang })
+            let Channel { wire, mut framer, .. } = *channel;
+            framer.set_limits(gate.limits);
+            Some(Box::new(Connection { wire, framer, session, lease, lang }))
         }
         Err(end) => {
             channel.end(end).await;
