@@ -18,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::postings::Tail;
@@ -68,6 +68,13 @@ pub struct SqliteStore {
 struct Reader {
     main: Connection,
     keys: Connection,
+}
+
+impl Reader {
+    /// One state of the database for several questions, and one lock for all of them.
+    fn moment(&self) -> rusqlite::Result<Transaction<'_>> {
+        self.main.unchecked_transaction()
+    }
 }
 
 /// Opens a folder, bringing it to this release's format if it is older.
@@ -187,7 +194,11 @@ impl Store for SqliteStore {
     }
 
     async fn events(&self, sequences: Vec<Sequence>) -> Result<Vec<SealedEvent>, StoreError> {
-        self.read(move |db| reads::events(&db.main, &sequences)).await
+        self.read(move |db| {
+            let _moment = db.moment()?;
+            reads::events(&db.main, &sequences)
+        })
+        .await
     }
 
     async fn scan(&self, after: Sequence, limit: usize) -> Result<Vec<SealedEvent>, StoreError> {
@@ -201,7 +212,11 @@ impl Store for SqliteStore {
 
     async fn tagged_events(&self, tag: Blind, window: Window) -> Result<Vec<SealedEvent>, StoreError> {
         let tail = Arc::clone(&self.tail);
-        self.read(move |db| reads::events(&db.main, &tagged(db, &tail, tag, window)?)).await
+        self.read(move |db| {
+            let _moment = db.moment()?;
+            reads::events(&db.main, &tagged(db, &tail, tag, window)?)
+        })
+        .await
     }
 
     async fn count(&self, tag: Blind, after: Sequence, before: Option<Sequence>) -> Result<u64, StoreError> {
