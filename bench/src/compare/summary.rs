@@ -111,6 +111,9 @@ fn median(sorted: &[f64]) -> f64 {
     }
 }
 
+/// Cores that other processes may take before the report warns of them.
+const QUIET: f64 = 0.25;
+
 /// The whole report, in Markdown that reads well in a terminal.
 pub(super) fn text(machine: &Machine, outcomes: &[Outcome], runs: usize) -> String {
     let mut out = String::from("# Chancery beside other servers\n\n");
@@ -125,6 +128,14 @@ pub(super) fn text(machine: &Machine, outcomes: &[Outcome], runs: usize) -> Stri
         if machine.servers.is_empty() { "No other servers".to_owned() } else { machine.servers.join(", ") },
         if runs == 1 { "" } else { "s" },
     );
+    let noise = outcomes.iter().filter_map(|outcome| outcome.figure("other processes")).fold(0.0, f64::max);
+    if noise > QUIET {
+        let _ = writeln!(
+            out,
+            "**The machine was not quiet**: other processes took up to {} cores. Compare the CPU per 1,000, not the rates.\n",
+            number(noise)
+        );
+    }
     goals(&mut out, outcomes);
     for (scenario, tls) in sections(outcomes) {
         section(&mut out, scenario, tls, outcomes);
