@@ -57,7 +57,7 @@ enum Turn {
 }
 
 /// A connection that was quiet for so long gives its buffers back.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(200);
 
 /// Parcels that are taken from the outbox at a time.
 const BATCH: usize = 64;
@@ -127,15 +127,14 @@ impl Connection {
         loop {
             let mut more = false;
             let waiting = self.wire.unsent().len();
-            if waiting < BATCH {
-                match self.session.outbox.poll_take(self.lease, BATCH, self.wire.unsent(), cx.waker()) {
-                    Poll::Ready(Ok(())) => {
-                        crate::metrics::sent(self.wire.unsent().len() - waiting);
-                        more = true;
-                    }
-                    Poll::Ready(Err(closed)) => return Poll::Ready(Turn::Closed(closed)),
-                    Poll::Pending => {}
+            let room = BATCH.saturating_sub(waiting);
+            match self.session.outbox.poll_take(self.lease, room, self.wire.unsent(), cx.waker()) {
+                Poll::Ready(Ok(())) => {
+                    crate::metrics::sent(self.wire.unsent().len() - waiting);
+                    more = true;
                 }
+                Poll::Ready(Err(closed)) => return Poll::Ready(Turn::Closed(closed)),
+                Poll::Pending => {}
             }
             match self.wire.poll_flush(cx) {
                 Poll::Ready(Ok(())) if more => {}

@@ -308,8 +308,10 @@ pub struct Spooled {
     domain: Arc<str>,
 }
 
-/// So many spooled messages are queued at once; more wait until the client has taken those.
-const AT_ONCE: usize = 500;
+/// The bytes of some messages.
+fn size(items: &[Item]) -> usize {
+    items.iter().map(|item| item.stanza.len()).sum()
+}
 
 impl Spooled {
     /// `domain` stands in the delay notes (XEP-0203).
@@ -323,25 +325,30 @@ impl Spooled {
             Ok(items) => items,
             Err(error) => return tracing::error!(%error, "offline messages could not be read"),
         };
-        if items.len() <= AT_ONCE {
+        let portion = session.outbox.portion();
+        if items.len() <= portion.parcels && size(&items) <= portion.bytes {
             session.outbox.push_all(items.iter().filter_map(|item| self.parcel(session, item)));
             return;
         }
         let (spooled, session) = (self.clone(), session.clone());
-        tokio::spawn(async move { spooled.trickle(&session, items).await });
+        tokio::spawn(async move { spooled.trickle(&session, &items).await });
     }
 
-    async fn trickle(&self, session: &Session, items: Vec<Item>) {
-        let mut chunks = items.chunks(AT_ONCE);
-        for chunk in chunks.by_ref() {
-            session.outbox.drained(AT_ONCE).await;
-            if !session.outbox.push_all(chunk.iter().filter_map(|item| self.parcel(session, item))) {
-                self.keep(session, chunk).await;
-                break;
+    /// Queues as much as fits, waits until the client has taken it, and goes on.
+    async fn trickle(&self, session: &Session, mut items: &[Item]) {
+        let portion = session.outbox.portion();
+        while !items.is_empty() {
+            session.outbox.drained().await;
+            let mut bytes = 0;
+            let fits = items.iter().take(portion.parcels).take_while(|item| {
+                bytes += item.stanza.len();
+                bytes <= portion.bytes
+            });
+            let (now, later) = items.split_at(fits.count().max(1));
+            if !session.outbox.push_all(now.iter().filter_map(|item| self.parcel(session, item))) {
+                return self.keep(session, items).await;
             }
-        }
-        for rest in chunks {
-            self.keep(session, rest).await;
+            items = later;
         }
     }
 

@@ -216,7 +216,8 @@ impl Outbox {
         all
     }
 
-    /// Takes up to `most` parcels for writing. `Pending` means nothing to write; the waker is kept.
+    /// Takes up to `most` parcels for writing. `Pending` means nothing to write, or no room for it; the waker is kept, so
+    /// that a writer whose socket is stuck hears of the end too.
     /// `Ready(Err)` ends the connection: [`None`] when another connection has the lease.
     pub fn poll_take(
         &self,
@@ -240,7 +241,7 @@ impl Outbox {
         if !queue.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
             queue.waker = Some(waker.clone());
         }
-        if queue.ready.is_empty() {
+        if queue.ready.is_empty() || most == 0 {
             return Poll::Pending;
         }
         queue.take(most, into);
@@ -371,13 +372,19 @@ impl Outbox {
         Some(lease)
     }
 
-    /// Waits until fewer than `parcels` are left, or the outbox is closed.
-    pub async fn drained(&self, parcels: usize) {
+    /// How much may be added at once after [`Outbox::drained`] without crowding out what comes live.
+    pub fn portion(&self) -> Bounds {
+        Bounds { parcels: self.bounds.parcels.div_ceil(4), bytes: self.bounds.bytes / 4 }
+    }
+
+    /// Waits until there is room for a [`portion`](Self::portion) and more, or the outbox is closed.
+    pub async fn drained(&self) {
         loop {
             let taken = self.taken.notified();
             {
                 let mut queue = self.queue.lock();
-                if queue.count() < parcels || queue.closed.is_some() {
+                let half = queue.count() <= self.bounds.parcels / 2 && queue.bytes <= self.bounds.bytes / 2;
+                if half || queue.closed.is_some() {
                     return;
                 }
                 queue.awaited = true;

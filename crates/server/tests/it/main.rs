@@ -15,5 +15,6 @@ mod presence;
 mod restart;
 mod roster;
 mod services;
+mod slow;
 mod streams;
 mod subscription;
