@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use archive::Sequence;
@@ -28,17 +28,14 @@ pub struct Parcel {
     pub copies: Option<Arc<Copies>>,
 }
 
-/// One event on its way to several resources of an account. It waits for a later session (XEP-0160) only when all of
-/// them were lost before they took it.
-pub struct Copies {
-    left: AtomicUsize,
-    taken: AtomicBool,
-}
+/// One event on its way to several resources of an account: how many have not lost it. It waits for a later session
+/// (XEP-0160) only when none has taken it, which is when all have lost it.
+pub struct Copies(AtomicUsize);
 
 impl Copies {
     /// So many.
     pub fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { left: AtomicUsize::new(count), taken: AtomicBool::new(false) })
+        Arc::new(Self(AtomicUsize::new(count)))
     }
 }
 
@@ -66,18 +63,10 @@ impl Parcel {
         Self { out, class: Class::Nonza, sequence: None, copies: None }
     }
 
-    /// The client has it.
-    fn arrived(&self) {
-        if let Some(copies) = &self.copies {
-            copies.taken.store(true, Ordering::Release);
-        }
-    }
-
-    /// The client will not get it; returns the event that must wait for another session because of that.
+    /// The client will not get it; returns the event that must wait for another session because of that. To be called
+    /// once for each parcel.
     pub fn lost(&self) -> Option<Sequence> {
-        let waits = self.copies.as_ref().is_none_or(|copies| {
-            copies.left.fetch_sub(1, Ordering::AcqRel) == 1 && !copies.taken.load(Ordering::Acquire)
-        });
+        let waits = self.copies.as_ref().is_none_or(|copies| copies.0.fetch_sub(1, Ordering::AcqRel) == 1);
         self.sequence.filter(|_| waits)
     }
 
@@ -319,7 +308,6 @@ impl Outbox {
         }
         let mut freed = 0;
         for parcel in managed.unacked.drain(..(outstanding - left) as usize) {
-            parcel.arrived();
             freed += parcel.size();
         }
         queue.bytes -= freed;
@@ -475,7 +463,6 @@ impl Queue {
         let last = count == self.ready.len();
         let Some(managed) = &mut self.managed else {
             for parcel in self.ready.drain(..count) {
-                parcel.arrived();
                 self.bytes -= parcel.size();
                 into.push_back(parcel.out);
             }

@@ -133,3 +133,26 @@ async fn what_one_device_has_taken_does_not_wait_for_another_that_was_lost() {
     assert_eq!(bodies(&later.settle().await), [""; 0]);
     assert_eq!(bodies(&desk.settle().await), [""; 0]);
 }
+
+#[tokio::test]
+async fn what_no_device_has_taken_waits_once_when_all_are_lost() {
+    let house = House::with(&[("LIMITS_RESUME_SECONDS", "1")]).await;
+    let mut romeo = house.online("romeo", "a").await;
+    let mut nurse = house.online("nurse", "a").await;
+    for resource in ["desk", "phone"] {
+        let mut device = house.online("juliet", resource).await;
+        device.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+        device.find(|element| element.name() == "enabled").await;
+        device.lose();
+    }
+    romeo.send(&format!("<message to='juliet@{DOMAIN}' type='chat'><body>once</body></message>")).await;
+    romeo.flush_to(&mut nurse).await;
+    let mut later = house.bind("juliet", "later").await;
+    later.send("<presence/>").await;
+    later.find(|element| crate::client::body(element).as_deref() == Some("once")).await;
+    // Whatever of the lost sessions still stands ends now, before the server's own end.
+    house.server.sign_out(&crate::house::jid("juliet")).await;
+    let mut last = house.bind("juliet", "last").await;
+    last.send("<presence/>").await;
+    assert_eq!(bodies(&last.settle().await), [""; 0]);
+}
