@@ -29,8 +29,15 @@ struct Delivery {
     round: usize,
 }
 
-/// What a talker brings home: what it heard, and how much it said.
-type Tale = (Vec<Delivery>, usize);
+/// What a talker brings home.
+#[derive(Default)]
+struct Tale {
+    heard: Vec<Delivery>,
+    /// How many messages it sent.
+    said: usize,
+    /// Which of them the server has answered for (XEP-0198 `<a/>`).
+    acknowledged: Vec<String>,
+}
 
 /// SplitMix64: the same seed makes the same test, as far as the kernel's scheduling allows.
 struct Dice(u64);
@@ -63,14 +70,25 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
         server.user(&person(number), PASSWORD).await;
     }
     let mut received: Vec<Vec<Delivery>> = (0..PEOPLE).map(|_| Vec::new()).collect();
+    let mut acknowledged = Vec::new();
     let mut sent = 0;
     for round in 0..CRASHES {
+        if round % 4 == 3 {
+            // Crashes do not wait until the last one is repaired.
+            server.start_and_kill(Duration::from_millis(dice.roll(120))).await;
+        }
         server.start().await;
         // Somebody is away every time, and gets what was said when back.
         let away = dice.roll(PEOPLE as u64) as usize;
         let mut clients = Vec::new();
         for number in (0..PEOPLE).filter(|number| *number != away) {
-            clients.push((number, Client::bind(&server, &person(number), PASSWORD, "desk").await));
+            let mut client = Client::bind(&server, &person(number), PASSWORD, "desk").await;
+            if is_managed(number) {
+                client.send("<enable xmlns='urn:xmpp:sm:3'/>").await;
+                client.until("<enabled").await;
+                client.until(">").await;
+            }
+            clients.push((number, client));
         }
         let talkers: Vec<(usize, JoinHandle<Tale>)> = clients
             .into_iter()
@@ -81,10 +99,10 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
         tokio::time::sleep(Duration::from_millis(20 + dice.roll(400))).await;
         server.kill().await;
         for (number, talker) in talkers {
-            let (heard, said) =
-                timeout(PATIENCE, talker).await.expect("a connection outlived its server").unwrap();
-            received[number].extend(heard);
-            sent += said;
+            let tale = timeout(PATIENCE, talker).await.expect("a connection outlived its server").unwrap();
+            received[number].extend(tale.heard);
+            acknowledged.extend(tale.acknowledged);
+            sent += tale.said;
         }
     }
 
@@ -105,9 +123,15 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
 
     let total: usize = received.iter().map(Vec::len).sum();
     let later = received.iter().flatten().filter(|delivery| delivery.delayed).count();
-    println!("{sent} messages sent, {total} received, {later} of them later");
+    let answered = acknowledged.len();
+    println!("{sent} messages sent, {answered} acknowledged, {total} received, {later} of them later");
     assert!(total > CRASHES * PEOPLE, "the load was too small to mean anything: {total} messages");
     assert!(later > 0, "nobody was ever away");
+    assert!(answered > CRASHES, "hardly anything was acknowledged: {answered}");
+    for id in &acknowledged {
+        let kept = histories[sender(id)].contains_key(id);
+        assert!(kept, "the server has answered for {id}, and lost it");
+    }
     for (number, deliveries) in received.iter().enumerate() {
         let name = person(number);
         let mut seen: HashMap<&str, &Delivery> = HashMap::new();
@@ -141,27 +165,53 @@ fn sender(id: &str) -> usize {
     id.split('-').nth(1).unwrap().parse().unwrap()
 }
 
+/// Whether this person's client uses stream management.
+fn is_managed(number: usize) -> bool {
+    number.is_multiple_of(2)
+}
+
 /// Talks to everybody and writes down what it hears, until the server is gone.
 async fn talk(mut client: Client, number: usize, round: usize, mut dice: Dice) -> Tale {
-    let mut heard = Vec::new();
-    let mut said = 0;
+    let mut tale = Tale::default();
+    // The stanzas that were sent, in order, as the server counts them. Only messages have ids here.
+    let mut stanzas: Vec<Option<String>> = vec![None];
+    let mut handled = 0;
     let mut pace = tokio::time::interval(Duration::from_millis(2));
     client.send("<presence/>").await;
     loop {
         tokio::select! {
-            element = client.element() => match element {
-                Ok(Some(element)) => heard.extend(delivery(&element, round)),
-                Ok(None) | Err(_) => return (heard, said),
+            element = client.element() => {
+                let Ok(Some(element)) = element else { return tale };
+                if element.starts_with("<r ") {
+                    client.send(&format!("<a xmlns='urn:xmpp:sm:3' h='{handled}'/>")).await;
+                } else if element.starts_with("<a ") {
+                    let count: usize = attribute(&element, "h").unwrap().parse().unwrap();
+                    tale.acknowledged = stanzas[..count].iter().flatten().cloned().collect();
+                } else {
+                    handled += 1;
+                    tale.heard.extend(delivery(&element, round));
+                }
             },
-            _ = pace.tick(), if said < PER_ROUND => {
+            _ = pace.tick(), if tale.said < PER_ROUND => {
                 let to = (number + 1 + dice.roll(PEOPLE as u64 - 1) as usize) % PEOPLE;
-                let id = format!("m-{number}-{round}-{said}");
-                let xml = format!(
+                let id = format!("m-{number}-{round}-{}", tale.said);
+                let mut xml = format!(
                     "<message type='chat' to='{}@{DOMAIN}' id='{id}'><body>words of {id}</body></message>",
                     person(to)
                 );
+                stanzas.push(Some(id));
+                if is_managed(number) {
+                    // What needs no archive must not hurry the answer for what does.
+                    for _ in 0..dice.roll(4) {
+                        xml.push_str("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>");
+                        stanzas.push(None);
+                    }
+                    if dice.roll(3) == 0 {
+                        xml.push_str("<r xmlns='urn:xmpp:sm:3'/>");
+                    }
+                }
                 if client.try_send(xml.as_bytes()).await.is_ok() {
-                    said += 1;
+                    tale.said += 1;
                 }
             }
         }

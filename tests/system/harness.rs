@@ -211,6 +211,13 @@ impl Server {
         self.ready().await;
     }
 
+    /// Starts the server and kills it after a while, ready or not.
+    pub(crate) async fn start_and_kill(&mut self, after: Duration) {
+        self.spawn();
+        tokio::time::sleep(after).await;
+        self.kill().await;
+    }
+
     fn spawn(&mut self) {
         assert!(self.process.is_none(), "the server runs already");
         let mut command = self.chancery(&["serve"]);
