@@ -166,11 +166,20 @@ impl Connection {
         Ok(())
     }
 
-    async fn stanza(&mut self, mut stanza: Stanza, clerk: &Clerk) -> Result<(), Finish> {
-        let session = &self.session;
-        if session.is(Mark::Managed) {
-            session.count_received();
+    async fn stanza(&mut self, stanza: Stanza, clerk: &Clerk) -> Result<(), Finish> {
+        if !self.session.is(Mark::Managed) {
+            return self.deal_with(stanza, clerk).await;
         }
+        if !self.session.begin(self.lease) {
+            return Err(Finish::Closed(None));
+        }
+        let dealt = self.deal_with(stanza, clerk).await;
+        self.session.pending.finish();
+        dealt
+    }
+
+    async fn deal_with(&mut self, mut stanza: Stanza, clerk: &Clerk) -> Result<(), Finish> {
+        let session = &self.session;
         if let Some(from) = &stanza.from
             && from.as_str() != session.jid.as_str()
             && from.as_str() != session.user.jid.as_str()

@@ -17,6 +17,7 @@ mod kinds;
 mod listen;
 pub mod metrics;
 mod outbox;
+mod pending;
 mod people;
 mod post;
 mod presence;

@@ -174,6 +174,12 @@ impl Outbox {
         (sent, unacked.chain(ready()).cloned().collect())
     }
 
+    /// Whether the connection with this lease is the one that serves the session.
+    pub fn holds(&self, lease: Lease) -> bool {
+        let queue = self.queue.lock();
+        queue.leased && queue.lease == lease.0
+    }
+
     /// What may wait here.
     pub fn bounds(&self) -> Bounds {
         self.bounds

@@ -4,14 +4,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI16, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI16, AtomicU8, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use stanza::{FullJid, Jid, Outgoing, Stanza};
-use tokio::sync::Notify;
 
 use crate::outbox::{Bounds, Lease, Outbox, Parcel};
+use crate::pending::Pending;
 use crate::people::User;
 
 /// See the module.
@@ -22,17 +22,15 @@ pub struct Session {
     pub user: Arc<User>,
     /// What waits for the client.
     pub outbox: Outbox,
-    /// Stanzas that were submitted to the archive and are not settled yet.
+    /// How far what the client sent has come.
     pub pending: Pending,
-    /// Stanzas received since stream management was enabled, modulo 2^32.
-    received: AtomicU32,
     priority: AtomicI16,
     marks: AtomicU8,
     presence: Mutex<Option<Arc<Stanza>>>,
     directed: Mutex<HashSet<Jid>>,
     resumption: Mutex<Option<Resumption>>,
-    /// The count at which the client asked (`<r/>`) and has no answer yet.
-    asked: Mutex<Option<u32>>,
+    /// The counts at which the client asked first and last (`<r/>`) and has no answer yet.
+    asked: Mutex<Option<(u32, u32)>>,
 }
 
 /// How the session can be found again after its connection is lost.
@@ -68,7 +66,6 @@ impl Session {
             user,
             outbox,
             pending: Pending::default(),
-            received: AtomicU32::new(0),
             priority: AtomicI16::new(UNAVAILABLE),
             marks: AtomicU8::new(0),
             presence: Mutex::new(None),
@@ -92,8 +89,7 @@ impl Session {
             jid,
             user,
             outbox,
-            pending: Pending::default(),
-            received: AtomicU32::new(received),
+            pending: Pending::after(received),
             priority: AtomicI16::new(UNAVAILABLE),
             marks: AtomicU8::new(marks),
             presence: Mutex::new(None),
@@ -176,38 +172,41 @@ impl Session {
         }
     }
 
-    /// Counts a stanza from the client (XEP-0198 §4).
-    pub fn count_received(&self) -> u32 {
-        self.received.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
+    /// Counts a stanza from the client (XEP-0198 §4), if the connection with this lease may still speak for it.
+    /// After `true`, [`Pending::finish`] is due.
+    pub fn begin(&self, lease: Lease) -> bool {
+        self.pending.begin();
+        // In this order, whoever resumes the session either waits for this stanza or is not told of it.
+        let holds = self.outbox.holds(lease);
+        if !holds {
+            self.pending.take_back();
+        }
+        holds
     }
 
     /// Starts counting from zero.
     pub fn start_counting(&self, resumption: Option<Resumption>) {
-        self.received.store(0, Ordering::Release);
+        self.pending.start_counting();
+        *self.asked.lock() = None;
         *self.resumption.lock() = resumption;
         self.outbox.manage();
         self.mark(Mark::Managed, true);
     }
 
-    /// Stanzas received.
-    pub fn received(&self) -> u32 {
-        self.received.load(Ordering::Acquire)
-    }
-
     /// Stanzas that the server answers for: received, and durable where they must be (XEP-0198 `h`).
     pub fn handled(&self) -> u32 {
-        self.received.load(Ordering::Acquire).wrapping_sub(self.pending.count())
+        self.pending.handled()
     }
 
     /// Answers `<r/>` (XEP-0198 §4) as soon as all that came before it is handled.
     pub fn acknowledge_received(&self) {
-        if self.pending.count() == 0 {
-            self.push_acknowledgement();
-        } else {
-            *self.asked.lock() = Some(self.received());
-            // What was pending may have been settled in between.
-            self.answer_if_handled();
-        }
+        let received = self.pending.received();
+        let mut asked = self.asked.lock();
+        let first = asked.map_or(received, |(first, _)| first);
+        *asked = Some((first, received));
+        drop(asked);
+        // What was on its way may be settled by now.
+        self.answer_if_handled();
     }
 
     /// One stanza that was on its way through the archive is handled.
@@ -221,8 +220,11 @@ impl Session {
             return;
         }
         let mut asked = self.asked.lock();
-        if asked.is_some_and(|at| self.handled().wrapping_sub(at) < u32::MAX / 2) {
-            *asked = None;
+        let Some((first, last)) = *asked else { return };
+        let handled = self.handled();
+        let reached = |count: u32| handled.wrapping_sub(count) < u32::MAX / 2;
+        if reached(first) {
+            *asked = (!reached(last)).then_some((last, last));
             drop(asked);
             self.push_acknowledgement();
         }
@@ -243,42 +245,5 @@ impl Session {
     /// It can no longer be resumed.
     pub fn forget_resumption(&self) -> Option<Resumption> {
         self.resumption.lock().take()
-    }
-}
-
-/// Counts what is on its way through the archive, so that what follows keeps its place.
-#[derive(Default)]
-pub struct Pending {
-    count: AtomicU32,
-    settled: Notify,
-}
-
-impl Pending {
-    /// How many are on their way.
-    pub fn count(&self) -> u32 {
-        self.count.load(Ordering::Acquire)
-    }
-
-    /// One more.
-    pub fn add(&self) {
-        self.count.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// One less.
-    pub fn settle(&self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.settled.notify_waiters();
-        }
-    }
-
-    /// Waits until none is on its way.
-    pub async fn settled(&self) {
-        loop {
-            let notified = self.settled.notified();
-            if self.count() == 0 {
-                return;
-            }
-            notified.await;
-        }
     }
 }

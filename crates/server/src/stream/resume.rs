@@ -17,7 +17,7 @@ use crate::xml::{With, el};
 impl Negotiation<'_> {
     /// `<resume/>` after sign-in.
     pub(super) async fn resume(&mut self, element: &Element) -> Result<Option<Bound>, End> {
-        match self.try_resume(element) {
+        match self.try_resume(element).await {
             Ok((session, lease)) => {
                 self.channel.send(&resumed(element, &session)).await?;
                 Ok(Some((session, lease)))
@@ -29,25 +29,29 @@ impl Negotiation<'_> {
         }
     }
 
-    /// Finds the session. What it has not acknowledged is written again by its outbox.
-    pub(super) fn try_resume(&mut self, element: &Element) -> Result<Bound, Element> {
+    /// Finds the session. What it has not acknowledged is written again by its outbox. What its last connection read
+    /// is handled by then, so that the client is told of all of it and sends none of it again.
+    pub(super) async fn try_resume(&mut self, element: &Element) -> Result<Bound, Element> {
         let Some(guest) = &self.guest else { return Err(failed(StanzaCondition::UnexpectedRequest)) };
         let handled = element.attr("h").and_then(|h| h.parse().ok());
         let (Some(id), Some(handled)) = (element.attr("previd"), handled) else {
             return Err(failed(StanzaCondition::BadRequest));
         };
-        self.gate.clerk.sessions.resume(&guest.user, id, handled).map_err(|error| match error {
-            NotResumed::Unknown => failed(StanzaCondition::ItemNotFound),
-            NotResumed::TooHigh(too_high) => el("failed", SM)
-                .append(el("undefined-condition", ns::XMPP_STANZAS).build())
-                .append(
-                    el("handled-count-too-high", SM)
-                        .with("h", too_high.handled.to_string())
-                        .with("send-count", too_high.sent.to_string())
-                        .build(),
-                )
-                .build(),
-        })
+        let (session, lease) =
+            self.gate.clerk.sessions.resume(&guest.user, id, handled).map_err(|error| match error {
+                NotResumed::Unknown => failed(StanzaCondition::ItemNotFound),
+                NotResumed::TooHigh(too_high) => el("failed", SM)
+                    .append(el("undefined-condition", ns::XMPP_STANZAS).build())
+                    .append(
+                        el("handled-count-too-high", SM)
+                            .with("h", too_high.handled.to_string())
+                            .with("send-count", too_high.sent.to_string())
+                            .build(),
+                    )
+                    .build(),
+            })?;
+        session.pending.still().await;
+        Ok((session, lease))
     }
 }
 

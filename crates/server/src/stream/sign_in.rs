@@ -81,7 +81,7 @@ impl Negotiation<'_> {
         let mut bound = None;
         let mut extra = Vec::new();
         if let Some(resume) = element.get_child("resume", SM) {
-            match self.try_resume(resume) {
+            match self.try_resume(resume).await {
                 Ok((session, lease)) => {
                     extra.push(super::resume::resumed(resume, &session));
                     bound = Some((session, lease));
