@@ -5,7 +5,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -44,39 +44,65 @@ impl Client {
         Ok(Self { stream, heard: Vec::new() })
     }
 
+    /// A connection for which the system holds hardly anything that was not read.
+    pub(crate) async fn connect_small(server: &Server) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        let stream = socket.connect(([127, 0, 0, 1], server.ports().xmpp).into()).await.unwrap();
+        Self { stream, heard: Vec::new() }
+    }
+
     /// A connection whose stream is open: the features were read.
     pub(crate) async fn open(server: &Server) -> Self {
         let mut client = Self::connect(server).await;
-        client.send(&header()).await;
-        client.until("</stream:features>").await;
+        client.start().await;
         client
     }
 
     /// Signed in and bound to `resource`, but not present.
     pub(crate) async fn bind(server: &Server, user: &str, password: &str, resource: &str) -> Self {
-        let mut client = Self::open(server).await;
-        client.send(&plain(user, password)).await;
-        client.until("<success").await;
-        client.until(">").await;
-        client.send(&header()).await;
-        client.until("</stream:features>").await;
-        client
-            .send(&format!(
-                "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
-            ))
-            .await;
-        client.until("</iq>").await;
+        let mut client = Self::connect(server).await;
+        client.bound(user, password, resource).await;
         client
     }
 
     /// Signed in, bound and present.
     pub(crate) async fn sign_in(server: &Server, user: &str, password: &str, resource: &str) -> Self {
-        let mut client = Self::bind(server, user, password, resource).await;
-        client.send("<presence/>").await;
-        // The server tells a resource of its own presence too, so by then it is available.
-        client.until(&format!("/{resource}")).await;
-        client.until(">").await;
+        let mut client = Self::connect(server).await;
+        client.present(user, password, resource).await;
         client
+    }
+
+    /// Signs in on a fresh connection, so that a stream is to be bound or resumed.
+    pub(crate) async fn authenticate(&mut self, user: &str, password: &str) {
+        self.start().await;
+        self.send(&plain(user, password)).await;
+        self.until("<success").await;
+        self.until(">").await;
+        self.start().await;
+    }
+
+    /// Signs in and binds on a fresh connection, and sends presence.
+    pub(crate) async fn present(&mut self, user: &str, password: &str, resource: &str) {
+        self.bound(user, password, resource).await;
+        self.send("<presence/>").await;
+        // The server tells a resource of its own presence too, so by then it is available.
+        self.until(&format!("/{resource}")).await;
+        self.until(">").await;
+    }
+
+    async fn bound(&mut self, user: &str, password: &str, resource: &str) {
+        self.authenticate(user, password).await;
+        self.send(&format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        ))
+        .await;
+        self.until("</iq>").await;
+    }
+
+    async fn start(&mut self) {
+        self.send(&header()).await;
+        self.until("</stream:features>").await;
     }
 
     /// Says something. That the server hung up meanwhile shows when reading.

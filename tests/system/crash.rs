@@ -112,7 +112,7 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
     for (number, heard) in received.iter_mut().enumerate() {
         let mut client = Client::bind(&server, &person(number), PASSWORD, "desk").await;
         client.send("<presence/>").await;
-        let (kept, others) = history::read(&mut client).await;
+        let (kept, others) = history::read(&mut client, 100).await;
         heard.extend(others.iter().filter_map(|element| delivery(element, CRASHES)));
         for message in &kept {
             assert!(message.xml.contains(&format!("words of {}<", message.id)), "{}", message.xml);

@@ -47,7 +47,7 @@ async fn fate(alice: &mut Client, bob: &mut Client, id: &str, body: &str) -> Fat
 
 /// The ids of the messages in an account's history, in order.
 async fn history(client: &mut Client) -> Vec<String> {
-    history::read(client).await.0.into_iter().map(|message| message.id).collect()
+    history::read(client, 20).await.0.into_iter().map(|message| message.id).collect()
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ pub(crate) struct Kept {
     pub(crate) xml: String,
 }
 
-/// An account's history in order, and what else arrived meanwhile.
-pub(crate) async fn read(client: &mut Client) -> (Vec<Kept>, Vec<String>) {
+/// An account's history in order, by pages of so many messages at most, and what else arrived meanwhile.
+pub(crate) async fn read(client: &mut Client, page: usize) -> (Vec<Kept>, Vec<String>) {
     let mut kept: Vec<Kept> = Vec::new();
     let mut others = Vec::new();
     let mut seen = HashSet::new();
@@ -29,10 +29,10 @@ pub(crate) async fn read(client: &mut Client) -> (Vec<Kept>, Vec<String>) {
         client
             .send(&format!(
                 "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>\
-                 <max>100</max>{after}</set></query></iq>"
+                 <max>{page}</max>{after}</set></query></iq>"
             ))
             .await;
-        let page = kept.len();
+        let before = kept.len();
         loop {
             let xml = timeout(PATIENCE, client.element()).await.expect("no page came").unwrap().unwrap();
             if let Some(at) = xml.find("<result ") {
@@ -54,7 +54,7 @@ pub(crate) async fn read(client: &mut Client) -> (Vec<Kept>, Vec<String>) {
                 others.push(xml);
             }
         }
-        assert!(kept.len() > page, "a page that is not the last has no messages");
+        assert!(kept.len() > before, "a page that is not the last has no messages");
         after = format!("<after>{}</after>", kept.last().unwrap().stanza_id);
     }
 }

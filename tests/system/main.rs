@@ -16,6 +16,7 @@ mod chat;
 mod crash;
 mod disk;
 mod hostile;
+mod restart;
 mod slixmpp;
 mod smoke;
 mod volume;
