@@ -25,6 +25,12 @@ const alice = client({
 });
 alice.on("error", (error) => console.error("error", error.message));
 
+// How it signs in, by what it sends.
+const mechanisms = [];
+alice.on("send", (element) => {
+  if (element.is("authenticate", "urn:xmpp:sasl:2")) mechanisms.push(element.attrs.mechanism);
+});
+
 const inbox = [];
 let wake = () => {};
 alice.on("stanza", (stanza) => {
@@ -76,4 +82,5 @@ assert.deepEqual(said, ["over the web ✆", "✆ bew eht revo", "again", "niaga"
 
 await say("goodbye");
 await within("the end", alice.stop());
+assert.deepEqual(mechanisms, ["SCRAM-SHA-1", "HT-SHA-256-NONE"], "SASL2 at first, FAST when coming back");
 console.log("done");

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     client::{Client, find},
-    harness::{Server, Wish},
+    harness::{Wish, run},
 };
 
 /// Words that occur nowhere but in this test: accounts, addresses, names and things said.
@@ -69,9 +69,13 @@ async fn no_name_and_no_word_can_be_read_from_the_data_folder() {
     assert!(ottilie.ping().await.contains("result"));
 
     // Once with the journal of the running server, once when everything is put away.
-    search(&server);
+    search(&server.data());
+    let backup = server.folder().join("backup");
+    let said = run(server.chancery(&["backup"]).arg(&backup), "").await;
+    assert!(said.status.success(), "backup: {}", said.text);
+    search(&backup);
     server.stop().await;
-    search(&server);
+    search(&server.data());
     for word in ["persephone", "Zanzibar", "rumpelstilzchen", "passwort"] {
         assert!(!server.log().contains(word), "the log tells {word}");
     }
@@ -99,11 +103,11 @@ fn the_search_finds_every_form_of_a_word() {
     assert!(!findings(folder.path()).is_empty(), "the name of a file was overlooked");
 }
 
-fn search(server: &Server) {
-    let files = files(&server.data());
+fn search(folder: &Path) {
+    let files = files(folder);
     let size: u64 = files.iter().map(|file| std::fs::metadata(file).map_or(0, |data| data.len())).sum();
     assert!(size > 10_000, "there is hardly anything to search: {files:?}");
-    assert_eq!(findings(&server.data()), Vec::<String>::new());
+    assert_eq!(findings(folder), Vec::<String>::new());
 }
 
 /// Where a secret can be read below this folder, in contents and in names.

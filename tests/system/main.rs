@@ -19,4 +19,5 @@ mod hostile;
 mod restart;
 mod slixmpp;
 mod smoke;
+mod trail;
 mod volume;
