@@ -137,7 +137,8 @@ impl Connection {
                 Poll::Pending => {}
             }
             match self.wire.poll_flush(cx) {
-                Poll::Ready(Ok(())) if more => {}
+                // There is room again for what had to wait, and nothing else would come back for it.
+                Poll::Ready(Ok(())) if more || room == 0 => {}
                 Poll::Ready(Ok(())) | Poll::Pending => break,
                 Poll::Ready(Err(_)) => return Poll::Ready(Turn::Lost),
             }

@@ -60,6 +60,21 @@ async fn who_does_not_read_is_let_go_while_everybody_else_is_served_and_misses_n
     );
 }
 
+#[tokio::test]
+async fn who_reads_late_gets_all_that_they_asked_for() {
+    // Enough answers to fill the sockets' buffers and to leave more waiting behind what is about to be written.
+    const QUESTIONS: usize = 6_000;
+    let house = House::with(&[("LIMITS_OUTBOX_STANZAS", "10000"), ("LIMITS_OUTBOX_BYTES", "64000000")]).await;
+    let mut romeo = house.online("romeo", "a").await;
+    let question = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    for number in 0..QUESTIONS {
+        romeo.send(&format!("<iq type='get' id='{number}' to='{DOMAIN}'>{question}</iq>")).await;
+    }
+    for number in 0..QUESTIONS {
+        assert_eq!(romeo.next().await.attr("id"), Some(number.to_string().as_str()));
+    }
+}
+
 /// The number that a message begins with.
 fn number(message: &minidom::Element) -> Option<usize> {
     crate::client::body(message)?.split_whitespace().next()?.parse().ok()
