@@ -104,3 +104,46 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(payload: &str) -> Stanza {
+        let xml = format!("<message xmlns='jabber:client' type='chat'>{payload}</message>");
+        Stanza::parse(xml.as_bytes()).unwrap()
+    }
+
+    const OMEMO: &str = "<encrypted xmlns='eu.siacs.conversations.axolotl'/><body>Use OMEMO</body>";
+
+    #[test]
+    fn plain_words_pass() {
+        assert_eq!(judge(&message("<body>hi</body>"), Facts::default(), Rules::default()), Verdict::Allow);
+    }
+
+    #[test]
+    fn what_only_the_recipient_can_read_is_refused_unless_the_company_allows_it() {
+        let refused = Verdict::Block(Reason::Unreadable);
+        assert_eq!(judge(&message(OMEMO), Facts::default(), Rules::default()), refused);
+        let rules = Rules { encrypted: Encrypted::Allow };
+        assert_eq!(judge(&message(OMEMO), Facts::default(), rules), Verdict::Allow);
+        for ns in UNREADABLE {
+            let marked = message(&format!("<body>hi</body><x xmlns='{ns}'/>"));
+            assert_eq!(judge(&marked, Facts::default(), Rules::default()), refused, "{ns}");
+        }
+    }
+
+    #[test]
+    fn a_block_stands_before_everything_and_tells_the_blocked_one_nothing() {
+        let rules = Rules { encrypted: Encrypted::Allow };
+        let blocked = Facts { recipient_blocks: true, ..Facts::default() };
+        assert_eq!(judge(&message(OMEMO), blocked, rules), Verdict::Block(Reason::RecipientBlocks));
+        let error = Reason::RecipientBlocks.error();
+        assert_eq!((error.condition, error.text), (StanzaCondition::ServiceUnavailable, None));
+
+        let own = Facts { sender_blocks: true, recipient_blocks: true };
+        assert_eq!(judge(&message("<body>hi</body>"), own, rules), Verdict::Block(Reason::SenderBlocks));
+        let error = Reason::SenderBlocks.error();
+        assert!(error.application.is_some_and(|element| element.is("blocked", "urn:xmpp:blocking:errors")));
+    }
+}
