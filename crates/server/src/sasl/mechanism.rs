@@ -105,7 +105,7 @@ pub enum Channel {
     Insecure,
 }
 
-/// What one stream offers for sign-in. The lead for stream features, and what XEP-0474 signs.
+/// What one stream offers for sign-in. What the stream features list, and what XEP-0474 signs.
 #[derive(Clone)]
 pub struct Offer {
     mechanisms: Vec<Mechanism>,
