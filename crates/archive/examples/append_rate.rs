@@ -5,7 +5,13 @@
 //! ```
 //!
 //! `WINDOW` messages are under way at any time, as from so many people who each wait for their own to be stored.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a measuring tool: whatever goes wrong ends the measurement"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
