@@ -14,6 +14,7 @@ use crate::scope::Scope;
 use crate::stanza::Stanza;
 
 mod elements;
+mod parsers;
 
 use elements::Reading;
 
@@ -46,7 +47,7 @@ pub struct Framer {
     flavour: Flavour,
     framing: Framing,
     limits: Limits,
-    /// None while idle: between elements it is made anew for less than keeping it costs.
+    /// `None` while nothing is being read, see [`parsers`].
     parser: Option<Box<RawParser>>,
     /// The parser was made under other limits.
     outdated: bool,
@@ -279,6 +280,7 @@ impl Framer {
         match self.buffer.get(self.seen) {
             None => {
                 self.discard_seen();
+                self.lay_down_parser();
                 return Ok(false);
             }
             Some(b'<') => {}
@@ -299,7 +301,7 @@ impl Framer {
         let most = start + self.limits.stanza_bytes;
         let end = message_end.unwrap_or(self.buffer.len()).min(most);
         if self.parser.is_none() {
-            self.parser = Some(self.make_parser()?);
+            self.parser = Some(self.pick_up_parser()?);
         }
         let Some(parser) = &mut self.parser else { return Ok(None) };
         let mut rest = &self.buffer[self.seen..end.max(self.seen)];
@@ -315,6 +317,23 @@ impl Framer {
             }
             Err(EndOrError::NeedMoreData) => Ok(None),
         }
+    }
+
+    /// Lets other connections of this thread have the parser.
+    fn lay_down_parser(&mut self) {
+        let Some(parser) = self.parser.take() else { return };
+        if let (Framing::Tcp, Stage::Stream { root }, false) = (self.framing, &self.stage, self.outdated) {
+            parsers::give(root.clone(), self.limits.token_bytes, parser);
+        }
+    }
+
+    fn pick_up_parser(&self) -> Result<Box<RawParser>, FrameError> {
+        if let (Framing::Tcp, Stage::Stream { root }) = (self.framing, &self.stage)
+            && let Some(parser) = parsers::take(root, self.limits.token_bytes)
+        {
+            return Ok(parser);
+        }
+        self.make_parser()
     }
 
     fn make_parser(&self) -> Result<Box<RawParser>, FrameError> {
@@ -367,8 +386,8 @@ mod tests {
         framer.feed(b"<presence/>\n");
         assert!(matches!(framer.next(), Ok(Some(Item::Stanza(_)))));
         assert_eq!(framer.next(), Ok(None));
-        framer.release();
         assert!(framer.parser.is_none());
+        framer.release();
         assert_eq!(framer.buffer.capacity(), 0);
         assert!(size_of::<Framer>() <= 512, "a framer is {} bytes", size_of::<Framer>());
     }
