@@ -17,7 +17,7 @@ pub struct Entry<T> {
 /// An event that is not stored yet.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// Whose history shows it.
+    /// Whose history shows it, in the book that `ledger` names.
     pub owners: SmallVec<[BareJid; 2]>,
     /// What it belongs to; decides its data key.
     pub conversation: Conversation,
@@ -33,6 +33,18 @@ pub struct Draft {
     pub writes: Vec<Write>,
     /// For whom it is also kept as an offline message (XEP-0160).
     pub spool: Option<BareJid>,
+    /// Which of the owners' books it is written in.
+    pub ledger: Ledger,
+}
+
+/// The books that each address has in the archive. All events are in one chain; the books are ways to read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Ledger {
+    /// What people said: the history that they see (XEP-0313).
+    #[default]
+    Messages,
+    /// What happened around it: who came and went, what was changed, uploaded or fetched. Auditors read it.
+    Happenings,
 }
 
 /// What an event belongs to.

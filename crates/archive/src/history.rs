@@ -4,11 +4,13 @@ use bytes::Bytes;
 use jid::{BareJid, Jid};
 use vault::{Blind, Micros, SealedEvent, Sequence, Vault, Window};
 
-use crate::{ArchiveError, Result, body};
+use crate::{ArchiveError, Ledger, Result, body};
 
 /// Which messages of one archive, and in what portions. All conditions hold together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
+    /// Which of the owner's books.
+    pub ledger: Ledger,
     /// With whom: a bare address matches all its resources, a full one only itself (XEP-0313 §4.1.1). The owner's
     /// own bare address matches only what they wrote to themselves.
     pub with: Option<Jid>,
@@ -33,6 +35,7 @@ pub struct Query {
 impl Default for Query {
     fn default() -> Self {
         Self {
+            ledger: Ledger::default(),
             with: None,
             start: None,
             end: None,
@@ -75,9 +78,13 @@ pub struct Page {
 /// Messages read at a time where the answer depends on what is inside the seal.
 const CHUNK: usize = 256;
 
-/// The tag of a person's or room's archive.
-pub(crate) fn owner_tag(vault: &Vault, owner: &BareJid) -> Blind {
-    vault.blind("owner", &[owner.as_str()])
+/// The tag of a person's or room's book.
+pub(crate) fn owner_tag(vault: &Vault, owner: &BareJid, ledger: Ledger) -> Blind {
+    let label = match ledger {
+        Ledger::Messages => "owner",
+        Ledger::Happenings => "happenings",
+    };
+    vault.blind(label, &[owner.as_str()])
 }
 
 /// The tag of what two addresses said to each other.
@@ -86,7 +93,7 @@ pub(crate) fn pair_tag(vault: &Vault, one: &str, other: &str) -> Blind {
 }
 
 pub(crate) async fn history(vault: &Vault, owner: &BareJid, query: &Query) -> Result<Page> {
-    let mine = owner_tag(vault, owner);
+    let mine = owner_tag(vault, owner, query.ledger);
     let named = query.after.iter().chain(&query.before).chain(query.ids.iter().flatten());
     let named: Vec<Sequence> = named.copied().collect();
     if !named.is_empty() {

@@ -24,7 +24,7 @@ mod writer;
 
 pub use archive::{Archive, Options};
 pub use chain::public_key;
-pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Outcome, Receipt};
+pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Ledger, Outcome, Receipt};
 pub use history::{Item, Page, Query};
 pub use id::StanzaId;
 pub use vault::{Micros, Sequence};

@@ -4,7 +4,7 @@ use jid::BareJid;
 use vault::{Vault, Window};
 
 use crate::index::{Index, words};
-use crate::{Item, Result, body, history};
+use crate::{Item, Ledger, Result, body, history};
 
 /// Messages looked at in one go.
 const CHUNK: usize = 256;
@@ -21,7 +21,7 @@ pub(crate) async fn search(
     if found.stems.is_empty() || limit == 0 {
         return Ok(found.items);
     }
-    let mine = history::owner_tag(vault, owner);
+    let mine = history::owner_tag(vault, owner, Ledger::Messages);
     let mut tokens: Vec<u64> =
         found.stems.iter().map(|stem| words::word_token(vault.blinder(), stem)).collect();
     tokens.push(words::tag_token(&mine));

@@ -325,7 +325,7 @@ impl<T: Send + 'static> Writer<T> {
     /// The owners' archives, and the two who speak.
     fn tags(&self, draft: &Draft) -> Tags {
         let mut tags: SmallVec<[Blind; 3]> =
-            draft.owners.iter().map(|owner| history::owner_tag(&self.vault, owner)).collect();
+            draft.owners.iter().map(|owner| history::owner_tag(&self.vault, owner, draft.ledger)).collect();
         let (from, to) = (draft.from.to_bare(), draft.to.to_bare());
         if from != to {
             tags.push(history::pair_tag(&self.vault, from.as_str(), to.as_str()));

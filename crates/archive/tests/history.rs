@@ -142,6 +142,7 @@ proptest! {
                     None => Jid::new(PEOPLE[person]).unwrap(),
                 });
                 let query = Query {
+                    ledger: Default::default(),
                     with,
                     start: question.start.map(moment),
                     end: question.end.map(moment),

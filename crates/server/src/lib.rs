@@ -26,6 +26,7 @@ mod roster;
 mod router;
 pub mod sasl;
 mod server;
+mod service;
 mod session;
 mod sessions;
 mod stream;

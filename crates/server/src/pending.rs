@@ -21,9 +21,16 @@ struct State {
     received: u32,
     /// The number of the stanza that is being dealt with right now.
     current: Option<u32>,
-    /// The numbers of those on their way through the archive, oldest first. `None`: sent before counting began.
-    away: VecDeque<Option<u32>>,
+    /// Those on their way through the archive or a service, oldest first, with their numbers. `None`: sent before
+    /// counting began.
+    away: VecDeque<(Ticket, Option<u32>)>,
+    /// The last that was given out.
+    ticket: Ticket,
 }
+
+/// Names one stanza that is on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ticket(u64);
 
 impl Pending {
     /// Goes on counting after `received` stanzas.
@@ -36,7 +43,7 @@ impl Pending {
         let mut state = self.state.lock();
         state.received = 0;
         state.current = None;
-        state.away.iter_mut().for_each(|number| *number = None);
+        state.away.iter_mut().for_each(|(_, number)| *number = None);
     }
 
     /// A stanza has been received and is dealt with, until [`finish`](Self::finish).
@@ -61,17 +68,21 @@ impl Pending {
         self.changed.notify_waiters();
     }
 
-    /// The stanza is on its way through the archive.
-    pub fn add(&self) {
+    /// The stanza is on its way, until it is [settled](Self::settle).
+    pub fn add(&self) -> Ticket {
         let mut state = self.state.lock();
-        let current = state.current;
-        state.away.push_back(current);
+        let (ticket, current) = (Ticket(state.ticket.0 + 1), state.current);
+        state.ticket = ticket;
+        state.away.push_back((ticket, current));
+        ticket
     }
 
-    /// The oldest that was on its way is handled. The archive keeps the order.
-    pub fn settle(&self) {
+    /// One that was on its way is handled; mostly the oldest.
+    pub fn settle(&self, ticket: Ticket) {
         let mut state = self.state.lock();
-        state.away.pop_front();
+        if let Some(place) = state.away.iter().position(|(one, _)| *one == ticket) {
+            state.away.remove(place);
+        }
         let none = state.away.is_empty();
         drop(state);
         if none {
@@ -92,7 +103,7 @@ impl Pending {
     /// The number up to which everything has been handled, modulo 2^32.
     pub fn handled(&self) -> u32 {
         let state = self.state.lock();
-        let oldest = state.away.iter().flatten().next().copied().or(state.current);
+        let oldest = state.away.iter().find_map(|(_, number)| *number).or(state.current);
         oldest.map_or(state.received, |number| number.wrapping_sub(1))
     }
 
@@ -127,7 +138,7 @@ mod tests {
     fn what_is_handled_is_a_prefix_of_what_was_received() {
         let pending = Pending::default();
         pending.begin();
-        pending.add();
+        let first = pending.add();
         assert_eq!(pending.handled(), 0, "the first is being dealt with");
         pending.finish();
         for _ in 0..3 {
@@ -140,7 +151,7 @@ mod tests {
             "later ones do not stand in for the first"
         );
         pending.begin();
-        pending.settle();
+        pending.settle(first);
         assert_eq!(pending.handled(), 4, "the fifth is being dealt with");
         pending.take_back();
         assert_eq!((pending.received(), pending.handled()), (4, 4));
@@ -149,12 +160,27 @@ mod tests {
     #[test]
     fn what_was_sent_before_counting_began_is_not_counted() {
         let pending = Pending::default();
-        pending.add();
+        let before = pending.add();
         pending.start_counting();
         pending.begin();
         pending.finish();
         assert_eq!(pending.handled(), 1);
-        pending.settle();
+        pending.settle(before);
         assert_eq!((pending.handled(), pending.count()), (1, 0));
+    }
+
+    #[test]
+    fn one_that_overtakes_another_is_not_counted_before_it() {
+        let pending = Pending::default();
+        pending.begin();
+        let slow = pending.add();
+        pending.finish();
+        pending.begin();
+        let quick = pending.add();
+        pending.finish();
+        pending.settle(quick);
+        assert_eq!(pending.handled(), 0);
+        pending.settle(slow);
+        assert_eq!(pending.handled(), 2);
     }
 }

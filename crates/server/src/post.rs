@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use archive::{AppendError, Archive, Conversation, Draft, Entry, Outcome};
+use archive::{AppendError, Archive, Conversation, Draft, Entry, Ledger, Outcome};
 use bytes::Bytes;
 use policy::{Facts, Rules, Verdict};
 use smallvec::SmallVec;
@@ -13,7 +13,8 @@ use stanza::{Child, ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use vault::VaultError;
 
 use crate::router::{Passage, Router, Target, is_for_bare, is_kept, message_type};
-use crate::session::Session;
+use crate::service::{Circular, Incoming};
+use crate::session::{Errand, Session};
 
 /// A stanza whose sender is who it says, with the place that it goes to.
 pub struct Letter {
@@ -24,7 +25,8 @@ pub struct Letter {
     /// Where that lives.
     pub target: Target,
     sender: Option<Arc<Session>>,
-    counted: bool,
+    /// Lives for as long as it is on its way.
+    errand: Option<Errand>,
     /// Whether its event also waits in the recipient's spool (XEP-0160).
     pub spooled: bool,
 }
@@ -39,23 +41,22 @@ impl Letter {
     pub fn is_from(&self, session: &Arc<Session>) -> bool {
         self.sender.as_ref().is_some_and(|sender| Arc::ptr_eq(sender, session))
     }
-
-    /// It has arrived or failed: the sender may count it as handled.
-    pub fn settle(&self) {
-        if self.counted
-            && let Some(sender) = &self.sender
-        {
-            sender.settle();
-        }
-    }
 }
 
-/// A letter that the policy lets pass.
-pub struct Judged(Letter);
+/// What goes through the archive.
+pub enum Mail {
+    /// From one to one.
+    Letter(Letter),
+    /// From a service to many.
+    Circular(Circular),
+}
+
+/// Mail that the policy lets pass.
+pub struct Judged(Mail);
 
 impl Judged {
     /// Only what delivers opens it.
-    pub(crate) fn into_letter(self) -> Letter {
+    pub(crate) fn into_mail(self) -> Mail {
         self.0
     }
 }
@@ -89,7 +90,7 @@ impl Post {
             Err(error) => return self.router.bounce(&stanza, disk_error(&error)),
         };
         let letter =
-            Letter { stanza, to, target, sender: Some(session.clone()), counted: false, spooled: false };
+            Letter { stanza, to, target, sender: Some(session.clone()), errand: None, spooled: false };
         self.pass(letter).await;
     }
 
@@ -98,7 +99,7 @@ impl Post {
         let Some(to) = stanza.to.clone() else { return };
         match self.router.resolve(&to).await {
             Ok(target) => {
-                let letter = Letter { stanza, to, target, sender: None, counted: false, spooled: false };
+                let letter = Letter { stanza, to, target, sender: None, errand: None, spooled: false };
                 self.pass(letter).await;
             }
             Err(error) => {
@@ -107,27 +108,44 @@ impl Post {
         }
     }
 
-    async fn pass(&self, letter: Letter) {
-        let judged = match self.judge(letter) {
-            Ok(judged) => judged,
-            Err((stanza, error)) => {
-                if let Some(error) = error {
-                    self.router.bounce(&stanza, error);
-                }
-                return;
+    /// Takes in what a service sends to many, and the event that it is. Everything that a service sends in an order
+    /// goes this way, with an event or without.
+    ///
+    /// # Errors
+    /// What the policy says against it; nothing has been sent then.
+    pub async fn circulate(&self, circular: Circular, event: Option<Draft>) -> Result<(), StanzaError> {
+        for sheet in &circular.sheets {
+            if let Verdict::Block(reason) = policy::judge(&sheet.stanza, Facts::default(), self.rules) {
+                return Err(reason.error());
             }
-        };
-        let mut judged = judged;
-        let event = self.draft(&judged.0);
-        judged.0.spooled = event.as_ref().is_some_and(|draft| draft.spool.is_some());
-        if judged.0.spooled {
-            metrics::counter!(crate::metrics::OFFLINE_STORED).increment(1);
         }
-        self.submit(judged, event).await;
+        self.trail.submit(Entry { item: Judged(Mail::Circular(circular)), event }).await;
+        Ok(())
     }
 
-    /// Refusal is the stanza with what its sender is told, if anything.
-    fn judge(&self, letter: Letter) -> Result<Judged, (Stanza, Option<StanzaError>)> {
+    async fn pass(&self, mut letter: Letter) {
+        if let Err(error) = self.judge(&letter) {
+            if let Some(error) = error {
+                self.router.bounce(&letter.stanza, error);
+            }
+            return;
+        }
+        if let Target::Service(service) = letter.target {
+            let Letter { mut stanza, to, sender, .. } = letter;
+            stanza.to = Some(to);
+            let errand = sender.as_ref().map(Session::errand);
+            return service.receive(Incoming { stanza, sender, errand }).await;
+        }
+        let event = self.draft(&letter);
+        letter.spooled = event.as_ref().is_some_and(|draft| draft.spool.is_some());
+        if letter.spooled {
+            metrics::counter!(crate::metrics::OFFLINE_STORED).increment(1);
+        }
+        self.submit(letter, event).await;
+    }
+
+    /// Refusal is what the sender is told, if anything.
+    fn judge(&self, letter: &Letter) -> Result<(), Option<StanzaError>> {
         let from = letter.stanza.from.as_ref();
         let facts = Facts {
             sender_blocks: letter.sender.as_ref().is_some_and(|sender| sender.user.blocks(&letter.to)),
@@ -138,12 +156,9 @@ impl Post {
         };
         if let Verdict::Block(reason) = policy::judge(&letter.stanza, facts, self.rules) {
             let silent = letter.stanza.kind == Kind::Presence && facts.recipient_blocks;
-            return Err((letter.stanza, (!silent).then(|| reason.error())));
+            return Err((!silent).then(|| reason.error()));
         }
-        if let Err(error) = deliverable(&letter) {
-            return Err((letter.stanza, error));
-        }
-        Ok(Judged(letter))
+        deliverable(letter)
     }
 
     /// What the archive keeps of a letter; `None` for what has no content.
@@ -176,21 +191,20 @@ impl Post {
             text: stanza.text("body"),
             spool,
             writes: Vec::new(),
+            ledger: Ledger::Messages,
         })
     }
 
     /// What has no content goes straight on, unless something of the same sender is still on its way
     /// (RFC 6120 §10.1).
-    async fn submit(&self, mut judged: Judged, event: Option<Draft>) {
-        let Some(sender) = judged.0.sender.clone() else {
-            return self.trail.submit(Entry { item: judged, event }).await;
-        };
-        if event.is_none() && sender.pending.count() == 0 {
-            return self.router.deliver(Passage::Exempt(judged));
+    async fn submit(&self, mut letter: Letter, event: Option<Draft>) {
+        if let Some(sender) = &letter.sender {
+            if event.is_none() && sender.pending.count() == 0 {
+                return self.router.deliver(Passage::Exempt(Judged(Mail::Letter(letter))));
+            }
+            letter.errand = Some(sender.errand());
         }
-        judged.0.counted = true;
-        sender.pending.add();
-        self.trail.submit(Entry { item: judged, event }).await;
+        self.trail.submit(Entry { item: Judged(Mail::Letter(letter)), event }).await;
     }
 }
 
@@ -199,11 +213,10 @@ pub fn settle(router: &Router, outcome: Outcome<Judged>) {
     match outcome {
         Outcome::Archived(archived) => router.deliver(Passage::Archived(archived)),
         Outcome::Exempt(judged) => router.deliver(Passage::Exempt(judged)),
-        Outcome::Failed(judged, error) => {
-            let letter = judged.into_letter();
-            router.bounce(&letter.stanza, append_error(&error));
-            letter.settle();
-        }
+        Outcome::Failed(judged, error) => match judged.into_mail() {
+            Mail::Letter(letter) => router.bounce(&letter.stanza, append_error(&error)),
+            Mail::Circular(circular) => circular.fail(append_error(&error)),
+        },
     }
 }
 
@@ -213,6 +226,7 @@ fn deliverable(letter: &Letter) -> Result<(), Option<StanzaError>> {
     let stanza = &letter.stanza;
     let user = match &letter.target {
         Target::User(user) => user,
+        Target::Service(_) => return Ok(()),
         // RFC 6121 §8.5.1: presence for nobody is nobody's business.
         Target::Host | Target::Nobody if stanza.kind == Kind::Presence => return Err(None),
         Target::Host | Target::Nobody => return Err(Some(StanzaCondition::ServiceUnavailable.into())),

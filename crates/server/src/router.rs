@@ -3,10 +3,11 @@
 //! Everything that is delivered has passed the archive: [`Router::deliver`] takes a [`Passage`], and a message with
 //! content becomes one only by [`archive::Archived`]. Delivering never waits: it puts parcels into outboxes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use archive::{Archived, Sequence};
+use parking_lot::RwLock;
 use stanza::{BareJid, FullJid, Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::mpsc;
 use vault::VaultError;
@@ -14,7 +15,8 @@ use vault::VaultError;
 use crate::carbons;
 use crate::outbox::{Class, Copies, Parcel};
 use crate::people::{People, User};
-use crate::post::{Judged, Letter, Trail};
+use crate::post::{Judged, Letter, Mail, Trail};
+use crate::service::{Circular, Service};
 use crate::session::Session;
 
 /// Where a stanza goes.
@@ -26,6 +28,8 @@ pub enum Target {
     Nobody,
     /// A domain of this server itself.
     Host,
+    /// A domain of a service, or something in it.
+    Service(Arc<dyn Service>),
     /// A domain that is not ours.
     Outside,
 }
@@ -43,11 +47,18 @@ pub enum Passage {
 pub struct Router(Arc<Inner>);
 
 struct Inner {
-    domains: HashSet<String>,
+    domains: RwLock<HashMap<String, Domain>>,
     people: People,
     /// Accounts whose spool should be looked at again.
     spool: mpsc::UnboundedSender<Spool>,
     trail: Trail,
+}
+
+/// What a domain of this server is.
+#[derive(Clone)]
+enum Domain {
+    People,
+    Service(Arc<dyn Service>),
 }
 
 /// Work on the offline spool (XEP-0160), done outside the router because it waits for the disk.
@@ -68,18 +79,38 @@ impl Router {
         trail: Trail,
         spool: mpsc::UnboundedSender<Spool>,
     ) -> Self {
-        Self(Arc::new(Inner { domains: domains.into_iter().collect(), people, spool, trail }))
+        let domains = domains.into_iter().map(|domain| (domain, Domain::People)).collect();
+        Self(Arc::new(Inner { domains: RwLock::new(domains), people, spool, trail }))
     }
 
-    /// Whether a domain is served here.
+    /// Gives a domain to a service. One that has people keeps them.
+    pub fn open(&self, domain: &str, service: Arc<dyn Service>) {
+        self.0.domains.write().entry(domain.to_owned()).or_insert(Domain::Service(service));
+    }
+
+    /// The services, by domain, in alphabetical order.
+    pub fn services(&self) -> Vec<(String, Arc<dyn Service>)> {
+        let domains = self.0.domains.read();
+        let services = domains.iter().filter_map(|(domain, is)| match is {
+            Domain::Service(service) => Some((domain.clone(), service.clone())),
+            Domain::People => None,
+        });
+        let mut services: Vec<_> = services.collect();
+        services.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        services
+    }
+
+    /// Whether a domain's people are served here.
     pub fn serves(&self, domain: &str) -> bool {
-        self.0.domains.contains(domain)
+        matches!(self.0.domains.read().get(domain), Some(Domain::People))
     }
 
     /// Finds where an address lives; may read the vault.
     pub async fn resolve(&self, to: &Jid) -> Result<Target, VaultError> {
-        if !self.serves(to.domain().as_str()) {
-            return Ok(Target::Outside);
+        match self.0.domains.read().get(to.domain().as_str()) {
+            None => return Ok(Target::Outside),
+            Some(Domain::Service(service)) => return Ok(Target::Service(service.clone())),
+            Some(Domain::People) => {}
         }
         if to.node().is_none() {
             return Ok(Target::Host);
@@ -92,15 +123,24 @@ impl Router {
         match passage {
             Passage::Archived(archived) => {
                 let (judged, receipt) = archived.into_parts();
-                let letter = judged.into_letter();
-                self.letter(&letter, Some(receipt.sequence));
-                letter.settle();
+                self.mail(&judged.into_mail(), Some(receipt.sequence));
             }
-            Passage::Exempt(judged) => {
-                let letter = judged.into_letter();
-                self.letter(&letter, None);
-                letter.settle();
-            }
+            Passage::Exempt(judged) => self.mail(&judged.into_mail(), None),
+        }
+    }
+
+    fn mail(&self, mail: &Mail, sequence: Option<Sequence>) {
+        match mail {
+            Mail::Letter(letter) => self.letter(letter, sequence),
+            Mail::Circular(circular) => self.circular(circular, sequence),
+        }
+    }
+
+    /// To each reader its own copy: one buffer for all heads, one tail.
+    fn circular(&self, circular: &Circular, sequence: Option<Sequence>) {
+        let id = sequence.map(|sequence| self.stanza_id(sequence));
+        for sheet in &circular.sheets {
+            sheet.deliver(id.as_ref());
         }
     }
 
@@ -109,8 +149,8 @@ impl Router {
             (Target::User(user), Kind::Message) => self.message(letter, user, sequence),
             (Target::User(user), Kind::Presence) => self.presence(letter, user),
             (Target::User(user), Kind::Iq) => self.iq(letter, user),
-            // What reaches nobody was refused before it was archived.
-            (Target::Host | Target::Nobody | Target::Outside, _) => {}
+            // What reaches nobody was refused before it was archived, and services get theirs before.
+            (Target::Host | Target::Nobody | Target::Outside | Target::Service(_), _) => {}
         }
     }
 

@@ -158,7 +158,8 @@ impl Server {
             commands.clone(),
         ];
         let contact = config.contact.fields().map(|(var, uris)| (var, uris.to_vec())).collect();
-        let disco = disco::Disco::new(&handlers, contact, config.policy.encrypted_messages, commands);
+        let disco =
+            disco::Disco::new(&handlers, contact, config.policy.encrypted_messages, commands, router.clone());
         let capabilities = disco.capabilities().clone();
         handlers.push(Arc::new(disco));
 

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use stanza::{FullJid, Jid, Outgoing, Stanza};
 
 use crate::outbox::{Bounds, Lease, Outbox, Parcel};
-use crate::pending::Pending;
+use crate::pending::{Pending, Ticket};
 use crate::people::User;
 
 /// See the module.
@@ -38,6 +38,20 @@ pub struct Session {
 pub struct Resumption {
     /// The `id` of `<enabled/>`: not guessable.
     pub id: Box<str>,
+}
+
+/// A stanza from a client on its way through a service or the archive. When it is dropped the stanza is handled, and the
+/// client may be told so (XEP-0198).
+pub struct Errand {
+    session: Arc<Session>,
+    ticket: Ticket,
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.session.pending.settle(self.ticket);
+        self.session.answer_if_handled();
+    }
 }
 
 /// What a client has asked for.
@@ -209,10 +223,9 @@ impl Session {
         self.answer_if_handled();
     }
 
-    /// One stanza that was on its way through the archive is handled.
-    pub fn settle(&self) {
-        self.pending.settle();
-        self.answer_if_handled();
+    /// What this client has just sent is on its way, for as long as the errand lives.
+    pub fn errand(self: &Arc<Self>) -> Errand {
+        Errand { ticket: self.pending.add(), session: self.clone() }
     }
 
     fn answer_if_handled(&self) {

@@ -23,6 +23,7 @@ pub fn draft(from: &str, to: &str, body: &str) -> Draft {
     );
     Draft {
         owners: [from.to_bare(), to.to_bare()].into_iter().collect(),
+        ledger: Default::default(),
         conversation: Conversation::between(&from.to_bare(), &to.to_bare()),
         from,
         to,

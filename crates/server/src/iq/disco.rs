@@ -15,6 +15,8 @@ use xmpp_parsers::ns;
 use super::adhoc::{self, AdHoc};
 use super::{Answer, Handler, Place, Request};
 use crate::config::EncryptedMessages;
+use crate::router::Router;
+use crate::service::Service;
 use crate::xml::{With, el};
 
 /// Says what the server and its accounts can do.
@@ -27,6 +29,7 @@ pub struct Disco {
     node: String,
     capabilities: Element,
     commands: Arc<AdHoc>,
+    router: Router,
 }
 
 /// Features that no IQ handler brings.
@@ -52,6 +55,7 @@ impl Disco {
         contact: Vec<(&'static str, Vec<String>)>,
         encrypted: EncryptedMessages,
         commands: Arc<AdHoc>,
+        router: Router,
     ) -> Self {
         let gather = |category: &str, type_: &str, place| {
             let served = handlers.iter().flat_map(|handler| handler.features(place));
@@ -75,7 +79,7 @@ impl Disco {
         let ver = verification(&host);
         let capabilities =
             el("c", ns::CAPS).with("hash", "sha-1").with("node", SOFTWARE).with("ver", ver.as_str()).build();
-        Self { host, account, node: format!("{SOFTWARE}#{ver}"), capabilities, commands }
+        Self { host, account, node: format!("{SOFTWARE}#{ver}"), capabilities, commands, router }
     }
 
     /// `<c/>`, as the stream features carry it (XEP-0115 §6.3).
@@ -100,6 +104,7 @@ impl Disco {
         may_see(request)?;
         let node = request.payload.attr("node").filter(|node| !node.is_empty());
         let items = match (node, request.place) {
+            (None, Place::Host) => self.services(),
             (None, _) => Vec::new(),
             (Some(adhoc::COMMANDS), Place::Host | Place::Own) => {
                 self.commands.items(request.to, request.session).await?
@@ -107,6 +112,17 @@ impl Disco {
             (Some(_), _) => return Err(no_such_node()),
         };
         Ok(Some(el("query", ns::DISCO_ITEMS).with("node", node).append_all(items).build()))
+    }
+}
+
+impl Disco {
+    /// What else answers here (XEP-0030 §4).
+    fn services(&self) -> Vec<Element> {
+        let item = |(domain, service): (String, Arc<dyn Service>)| {
+            let (_, _, name) = service.identity();
+            el("item", ns::DISCO_ITEMS).with("jid", domain).with("name", name).build()
+        };
+        self.router.services().into_iter().map(item).collect()
     }
 }
 

@@ -144,7 +144,7 @@ impl Desk {
                 Ok(Target::Nobody) => {
                     return self.router.bounce(&stanza, StanzaCondition::ServiceUnavailable.into());
                 }
-                Ok(Target::Outside) => return self.post.send(session, stanza).await,
+                Ok(Target::Outside | Target::Service(_)) => return self.post.send(session, stanza).await,
                 Err(error) => return self.router.bounce(&stanza, disk_error(&error)),
             }
         };
