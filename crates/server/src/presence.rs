@@ -10,7 +10,7 @@ use crate::outbox::Parcel;
 use crate::people::{LastSeen, People, User};
 use crate::post::{Post, disk_error};
 use crate::roster::subscription::{self, Kind as Change};
-use crate::router::{Router, presence_parcel};
+use crate::router::{Router, Target, presence_parcel};
 use crate::session::Session;
 
 /// See the module.
@@ -192,11 +192,24 @@ impl Presence {
         self.post.send(session, stanza).await;
     }
 
-    /// RFC 6121 §4.3. Only who may see gets an answer.
+    /// RFC 6121 §4.3.2. Who may not see, or asks after nobody, learns the same: that they are not subscribed.
     async fn probe(&self, session: &Arc<Session>, to: &Jid) {
-        if let Some(contact) = self.people.loaded(&to.to_bare()) {
-            let parcels = self.visible(&contact, &session.user.jid, &session.jid.clone().into());
-            session.outbox.push_all(parcels);
+        let (asker, asked) = (&session.user.jid, to.to_bare());
+        let contact = match self.router.resolve(&asked.clone().into()).await {
+            Ok(Target::User(contact)) => Some(contact),
+            Ok(Target::Nobody) => None,
+            _ => return,
+        };
+        let may_see =
+            |contact: &Arc<User>| contact.jid == *asker || contact.roster(|roster| roster.state(asker).from);
+        match contact.filter(may_see) {
+            Some(contact) => {
+                session.outbox.push_all(self.visible(&contact, asker, &session.jid.clone().into()));
+            }
+            None => {
+                let refusal = plain(Change::Unsubscribed, &asked, asker);
+                session.outbox.push(presence_parcel(&refusal, &asker.clone().into(), "".into()));
+            }
         }
     }
 

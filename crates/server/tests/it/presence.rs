@@ -69,12 +69,10 @@ async fn a_probe_is_answered_to_who_may_see() {
     assert_eq!(presences(&got), [format!("romeo@{DOMAIN}/a available")]);
     assert_eq!(child(&got[0], "show", "jabber:client").text(), "xa");
     let mut nurse = house.online("nurse", "a").await;
-    nurse.send(&format!("<presence type='probe' to='romeo@{DOMAIN}'/>")).await;
-    let seen = presences(&nurse.settle().await);
-    assert!(
-        !seen.iter().any(|presence| presence.contains("available") && presence.contains('/')),
-        "{seen:?}"
-    );
+    for asked in ["romeo", "nobody"] {
+        nurse.send(&format!("<presence type='probe' to='{asked}@{DOMAIN}/a'/>")).await;
+        assert_eq!(presences(&nurse.settle().await), [format!("{asked}@{DOMAIN} unsubscribed")]);
+    }
 }
 
 #[tokio::test]
