@@ -142,6 +142,14 @@ impl<T: Send + 'static> Archive<T> {
         search::search(&self.0.vault, &self.0.index, owner, words, limit).await
     }
 
+    /// The newest message in someone's history that `sender` sent under the id `id`.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn named(&self, owner: &BareJid, sender: &BareJid, id: &str) -> Result<Option<Item>> {
+        search::named(&self.0.vault, &self.0.index, owner, sender, id).await
+    }
+
     /// Takes someone's undelivered messages, oldest first: they count as delivered from now on. Ordered with what
     /// was submitted before.
     ///

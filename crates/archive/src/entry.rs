@@ -29,6 +29,8 @@ pub struct Draft {
     pub stanza: Bytes,
     /// What search should find it by; usually the body.
     pub text: Option<String>,
+    /// The id that its sender gave it, so that a later event can name it ([`Archive::named`](crate::Archive::named)).
+    pub id: Option<Box<str>>,
     /// Changes of records that happen with it or not at all.
     pub writes: Vec<Write>,
     /// For whom it is also kept as an offline message (XEP-0160).

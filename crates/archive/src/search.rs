@@ -1,4 +1,4 @@
-//! Finding messages by their words.
+//! Finding messages by their words or by the names that their senders gave them.
 
 use jid::BareJid;
 use vault::{Vault, Window};
@@ -17,13 +17,42 @@ pub(crate) async fn search(
     question: &str,
     limit: usize,
 ) -> Result<Vec<Item>> {
-    let mut found = Found { stems: words::stems(question), items: Vec::new(), limit };
-    if found.stems.is_empty() || limit == 0 {
-        return Ok(found.items);
+    let stems = words::stems(question);
+    if stems.is_empty() || limit == 0 {
+        return Ok(Vec::new());
     }
+    let tokens = stems.iter().map(|stem| words::word_token(vault.blinder(), stem)).collect();
+    let has_all = |item: &Item| {
+        let has = words::stems(&words::readable(&item.stanza));
+        stems.iter().all(|stem| has.contains(stem))
+    };
+    find(vault, index, owner, tokens, limit, has_all).await
+}
+
+/// The newest message of an archive with this sender and id.
+pub(crate) async fn named(
+    vault: &Vault,
+    index: &Index,
+    owner: &BareJid,
+    sender: &BareJid,
+    id: &str,
+) -> Result<Option<Item>> {
+    let tokens = vec![words::name_token(vault.blinder(), sender, id)];
+    let is_it = |item: &Item| words::name(item).is_some_and(|(by, name)| by == *sender && *name == *id);
+    Ok(find(vault, index, owner, tokens, 1, is_it).await?.pop())
+}
+
+/// The newest messages of an archive that bear all tokens and match, newest first.
+async fn find(
+    vault: &Vault,
+    index: &Index,
+    owner: &BareJid,
+    mut tokens: Vec<u64>,
+    limit: usize,
+    matches: impl Fn(&Item) -> bool,
+) -> Result<Vec<Item>> {
+    let mut found = Found { matches, items: Vec::new(), limit };
     let mine = history::owner_tag(vault, owner, Ledger::Messages);
-    let mut tokens: Vec<u64> =
-        found.stems.iter().map(|stem| words::word_token(vault.blinder(), stem)).collect();
     tokens.push(words::tag_token(&mine));
     let proposal = index.propose(vault, &tokens).await?;
 
@@ -51,21 +80,20 @@ pub(crate) async fn search(
     Ok(found.items)
 }
 
-struct Found {
-    stems: Vec<String>,
+struct Found<M> {
+    matches: M,
     items: Vec<Item>,
     limit: usize,
 }
 
-impl Found {
+impl<M: Fn(&Item) -> bool> Found<M> {
     /// Keeps what matches. True when there are enough.
     fn take(&mut self, items: Vec<Item>) -> bool {
         for item in items {
             if self.items.len() == self.limit {
                 break;
             }
-            let has = words::stems(&words::readable(&item.stanza));
-            if self.stems.iter().all(|stem| has.contains(stem)) {
+            if (self.matches)(&item) {
                 self.items.push(item);
             }
         }

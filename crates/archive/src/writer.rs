@@ -188,7 +188,8 @@ impl<T: Send + 'static> Writer<T> {
                 (Some(draft), Ok(stored)) => {
                     let receipt = Receipt { sequence: stored.next, time: stored.time };
                     let tags = stored.tags.next().unwrap_or_default();
-                    indexed.push(Indexed { sequence: receipt.sequence, tags, text: draft.text });
+                    let name = draft.id.map(|id| (draft.from.to_bare(), id));
+                    indexed.push(Indexed { sequence: receipt.sequence, tags, text: draft.text, name });
                     stored.next = stored.next.next();
                     Outcome::Archived(Archived::new(item, receipt))
                 }

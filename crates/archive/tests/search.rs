@@ -28,6 +28,32 @@ async fn words_are_found_in_the_owners_messages_only_newest_first_and_again_afte
 }
 
 #[tokio::test]
+async fn a_message_is_found_by_its_sender_and_the_id_that_they_gave_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path()).await;
+    // The house's drafts all have the id x.
+    trail.say("romeo@a.example/x", "juliet@a.example", "first").await;
+    trail.say("romeo@a.example/y", "juliet@a.example", "second").await;
+    trail.say("juliet@a.example/x", "romeo@a.example", "third").await;
+    trail.say("romeo@a.example/x", "tybalt@a.example", "fourth").await;
+    let (romeo, juliet) = (bare("romeo@a.example"), bare("juliet@a.example"));
+    for _ in 0..2 {
+        let found = |owner: &jid::BareJid, sender: &jid::BareJid, id: &str| {
+            let (archive, owner, sender, id) =
+                (trail.archive.clone(), owner.clone(), sender.clone(), id.to_owned());
+            async move { archive.named(&owner, &sender, &id).await.unwrap().map(|item| item.sequence.0) }
+        };
+        assert_eq!(found(&juliet, &romeo, "x").await, Some(2), "the newest in her archive");
+        assert_eq!(found(&romeo, &romeo, "x").await, Some(4));
+        assert_eq!(found(&juliet, &juliet, "x").await, Some(3));
+        assert_eq!(found(&juliet, &romeo, "z").await, None);
+        trail.close().await;
+        trail = Trail::open(folder.path()).await;
+    }
+    trail.close().await;
+}
+
+#[tokio::test]
 async fn segments_and_memory_answer_together() {
     let folder = tempfile::tempdir().unwrap();
     let mut trail = Trail::open(folder.path()).await;

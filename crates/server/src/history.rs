@@ -10,6 +10,7 @@ use stanza::{ErrorType, Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, Stan
 use xmpp_parsers::ns;
 
 use crate::clock;
+use crate::fates::Fates;
 use crate::iq::{Answer, Handler, Place, Request, bad_request};
 use crate::outbox::{Bounds, Class, Parcel};
 use crate::people::User;
@@ -30,6 +31,8 @@ const MAX_PAGE: usize = 250;
 pub struct History {
     /// What is read.
     pub trail: Trail,
+    /// What people no longer see of it.
+    pub fates: Fates,
 }
 
 #[async_trait]
@@ -96,6 +99,7 @@ impl History {
         if wanted.flip {
             page.items.reverse();
         }
+        self.fates.veil(&request.user.jid, &mut page.items).await.map_err(|error| disk_error(&error))?;
         self.send(request.session, request.payload.attr("queryid"), &page.items);
         let complete = page.complete.then_some("true");
         Ok(el("fin", MAM).with("complete", complete).append(set.build()).build())

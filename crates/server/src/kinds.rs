@@ -12,6 +12,8 @@ pub const PRIVATE_XML: u16 = 13;
 pub const SUSPENDED: u16 = 15;
 /// vCards (XEP-0054).
 pub const VCARD: u16 = 14;
+/// [`crate::fates::Fate`] (XEP-0424).
+pub const FATE: u16 = 16;
 /// [`crate::directory::Profile`].
 pub const PROFILE: u16 = 30;
 /// [`crate::tls::Certificate`].

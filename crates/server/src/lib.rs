@@ -10,6 +10,7 @@ mod clock;
 pub mod config;
 mod connection;
 pub mod directory;
+mod fates;
 mod history;
 pub mod http;
 mod iq;

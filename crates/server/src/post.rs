@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use archive::{AppendError, Archive, Conversation, Draft, Entry, Ledger, Outcome};
+use archive::{AppendError, Archive, ArchiveError, Conversation, Draft, Entry, Ledger, Outcome};
 use bytes::Bytes;
 use policy::{Facts, Rules, Verdict};
 use smallvec::SmallVec;
 use stanza::{Child, ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use vault::VaultError;
 
+use crate::fates::{Fates, RETRACT};
 use crate::router::{Passage, Router, Target, is_for_bare, is_kept, message_type};
 use crate::service::{Circular, Incoming};
 use crate::session::{Errand, Session};
@@ -69,13 +70,14 @@ pub type Trail = Archive<Judged>;
 pub struct Post {
     router: Router,
     trail: Trail,
+    fates: Fates,
     rules: Rules,
 }
 
 impl Post {
     /// `trail`'s sink must be [`settle`].
-    pub fn new(router: Router, trail: Trail, rules: Rules) -> Self {
-        Self { router, trail, rules }
+    pub fn new(router: Router, trail: Trail, fates: Fates, rules: Rules) -> Self {
+        Self { router, trail, fates, rules }
     }
 
     /// Takes in a stanza from a session: stamps, judges, submits. Waits for room in the queue, not for the disk.
@@ -136,12 +138,32 @@ impl Post {
             let errand = sender.as_ref().map(Session::errand);
             return service.receive(Incoming { stanza, sender, errand }).await;
         }
-        let event = self.draft(&letter);
+        let mut event = self.draft(&letter);
+        if let Some(draft) = &mut event
+            && let Err(error) = self.follow(draft, &letter).await
+        {
+            return self.router.bounce(&letter.stanza, error);
+        }
         letter.spooled = event.as_ref().is_some_and(|draft| draft.spool.is_some());
         if letter.spooled {
             metrics::counter!(crate::metrics::OFFLINE_STORED).increment(1);
         }
         self.submit(letter, event).await;
+    }
+
+    /// What the message does to an earlier one.
+    async fn follow(&self, draft: &mut Draft, letter: &Letter) -> Result<(), StanzaError> {
+        if !letter.stanza.has("retract", RETRACT) {
+            return Ok(());
+        }
+        if let Some(sender) = &letter.sender {
+            // What it takes back may be on its way still.
+            sender.pending.settled().await;
+        }
+        self.fates.follow(draft, &letter.stanza).await.map_err(|error| match error {
+            ArchiveError::Vault(error) => disk_error(&error),
+            _ => StanzaCondition::InternalServerError.into(),
+        })
     }
 
     /// Refusal is what the sender is told, if anything.
@@ -189,6 +211,7 @@ impl Post {
             to: letter.to.clone(),
             stanza: stored(stanza),
             text: stanza.text("body"),
+            id: stanza.id.as_deref().map(Into::into),
             spool,
             writes: Vec::new(),
             ledger: Ledger::Messages,

@@ -13,6 +13,7 @@ use vault::Vault;
 use crate::accounts::Accounts;
 use crate::config::{Config, EncryptedMessages};
 use crate::connection::Clerk;
+use crate::fates::Fates;
 use crate::history::{History, Spooled};
 use crate::http::{self, Door, Health, Web};
 use crate::iq::{
@@ -124,7 +125,8 @@ impl Server {
                 EncryptedMessages::Allow => policy::Encrypted::Allow,
             },
         };
-        let post = Post::new(router.clone(), trail.clone(), rules);
+        let fates = Fates::new(vault.clone(), trail.clone());
+        let post = Post::new(router.clone(), trail.clone(), fates.clone(), rules);
         let spooled = Spooled::new(trail.clone(), config.domain().as_str());
         let presence =
             Presence::new(router.clone(), people.clone(), post.clone(), vault.clone(), spooled.clone());
@@ -149,7 +151,7 @@ impl Server {
             Arc::new(blocking::BlockingDesk { people: people.clone(), presence: presence.clone() }),
             Arc::new(carbons::CarbonsDesk),
             Arc::new(register::RegisterDesk { accounts: accounts.clone(), open: config.registration.open }),
-            Arc::new(History { trail: trail.clone() }),
+            Arc::new(History { trail: trail.clone(), fates }),
             Arc::new(version::Version),
             Arc::new(time::Time),
             Arc::new(last::Last { vault: vault.clone(), started: Instant::now() }),

@@ -12,6 +12,7 @@ pub(crate) mod words;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jid::BareJid;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 use vault::{Expect, Record, Sequence, Tags, Vault, Write};
@@ -32,6 +33,8 @@ pub(crate) struct Indexed {
     pub(crate) sequence: Sequence,
     pub(crate) tags: Tags,
     pub(crate) text: Option<String>,
+    /// The bare sender and the id that they gave it.
+    pub(crate) name: Option<(BareJid, Box<str>)>,
 }
 
 enum Work {
@@ -182,8 +185,11 @@ impl Follower {
             let batch = events.into_iter().zip(keys).map(|(event, key)| {
                 // An event whose key is gone has been erased, and one that does not open is for `verify` to report.
                 let item = key.and_then(|key| body::open(&event, &key).ok());
-                let text = item.map(|item| words::readable(&item.stanza));
-                Indexed { sequence: event.sequence, tags: event.tags, text }
+                let (text, name) = match &item {
+                    Some(item) => (Some(words::readable(&item.stanza)), words::name(item)),
+                    None => (None, None),
+                };
+                Indexed { sequence: event.sequence, tags: event.tags, text, name }
             });
             let batch = batch.collect();
             self.add(batch);
@@ -199,6 +205,9 @@ impl Follower {
             tokens.extend(event.tags.iter().map(words::tag_token));
             if let Some(text) = &event.text {
                 self.vocabulary.tokens(text, &mut tokens);
+            }
+            if let Some((sender, id)) = &event.name {
+                tokens.push(words::name_token(self.vault.blinder(), sender, id));
             }
             recent.add(event.sequence, &tokens);
         }

@@ -33,13 +33,15 @@ pub struct Disco {
 }
 
 /// Features that no IQ handler brings.
-const FIXED: [&str; 4] = [
+const FIXED: [&str; 5] = [
     ns::DISCO_INFO,
     ns::DISCO_ITEMS,
     // Offline messages are kept (XEP-0160).
     "msgoffline",
     // Messages get ids that last (XEP-0359).
     "urn:xmpp:sid:0",
+    // What has been taken back leaves a mark in the history (XEP-0424 §5).
+    "urn:xmpp:message-retract:1#tombstone",
 ];
 
 /// Names this software to those who look up its capabilities (XEP-0115 §4).

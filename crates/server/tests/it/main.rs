@@ -13,6 +13,7 @@ mod management;
 mod offline;
 mod presence;
 mod restart;
+mod retraction;
 mod roster;
 mod services;
 mod slow;

@@ -1,0 +1,73 @@
+//! Taking a message back: XEP-0424.
+
+use minidom::Element;
+
+use crate::client::Client;
+use crate::house::{DOMAIN, House, jid};
+
+const MAM: &str = "urn:xmpp:mam:2";
+const RETRACT: &str = "urn:xmpp:message-retract:1";
+
+/// What somebody's history shows: the forwarded messages.
+async fn history(client: &mut Client) -> Vec<Element> {
+    client.send(&format!("<iq type='set' id='history'><query xmlns='{MAM}'/></iq>")).await;
+    let got = client.until(|element| element.attr("id") == Some("history")).await;
+    let forwarded = |message: &Element| {
+        let forwarded = message.get_child("result", MAM)?.get_child("forwarded", "urn:xmpp:forward:0")?;
+        forwarded.get_child("message", "jabber:client").cloned()
+    };
+    got.iter().filter_map(forwarded).collect()
+}
+
+fn retraction(to: &str, of: &str) -> String {
+    format!(
+        "<message to='{to}' type='chat' id='back'><retract xmlns='{RETRACT}' id='{of}'/>\
+         <fallback xmlns='urn:xmpp:fallback:0' for='{RETRACT}'/><body>I took a message back.</body></message>"
+    )
+}
+
+#[tokio::test]
+async fn a_message_that_its_sender_takes_back_leaves_a_tombstone_in_both_histories_and_stays_in_the_trail() {
+    let house = House::open().await;
+    let mut romeo = house.online("romeo", "a").await;
+    let mut juliet = house.online("juliet", "a").await;
+    // Sent at once, so that the first is still on its way when it is taken back.
+    romeo
+        .send(&format!(
+            "<message to='{}' type='chat' id='oops'><body>my password</body></message>{}",
+            juliet.bare(),
+            retraction(&juliet.bare(), "oops")
+        ))
+        .await;
+    romeo.settle().await;
+    juliet.settle().await;
+    for reader in [&mut romeo, &mut juliet] {
+        let seen = history(reader).await;
+        assert_eq!(seen.len(), 2);
+        let tomb = seen[0].get_child("retracted", RETRACT).expect("a tombstone");
+        assert_eq!((tomb.attr("id"), seen[0].attr("id")), (Some("back"), Some("oops")));
+        assert!(tomb.attr("stamp").is_some() && seen[0].get_child("body", "jabber:client").is_none());
+        assert!(seen[1].get_child("retract", RETRACT).is_some());
+    }
+    let kept = house.server.trail().history(&jid("juliet"), &Default::default()).await.unwrap().items;
+    assert!(String::from_utf8_lossy(&kept[0].stanza).contains("my password"), "auditors see every version");
+}
+
+#[tokio::test]
+async fn nobody_takes_back_what_another_said() {
+    let house = House::open().await;
+    let mut romeo = house.online("romeo", "a").await;
+    let mut juliet = house.online("juliet", "a").await;
+    romeo
+        .send(&format!(
+            "<message to='juliet@{DOMAIN}' type='chat' id='vow'><body>I will pay</body></message>"
+        ))
+        .await;
+    romeo.settle().await;
+    juliet.send(&retraction(&romeo.bare(), "vow")).await;
+    juliet.send(&retraction(&romeo.bare(), "what never was")).await;
+    juliet.settle().await;
+    let seen = history(&mut juliet).await;
+    assert_eq!(seen.len(), 3);
+    assert_eq!(seen[0].get_child("body", "jabber:client").map(Element::text).as_deref(), Some("I will pay"));
+}
