@@ -33,7 +33,7 @@ use fault::{Context, Fault, Result};
 use peer::{Peer, Site, Target};
 use process::Tree;
 use report::Outcome;
-use scenario::{history, hostile, idle, latency, logins, messages};
+use scenario::{history, hostile, idle, latency, logins, messages, rooms};
 use scram::KeyCache;
 
 /// Puts load on XMPP servers and compares them
@@ -64,6 +64,8 @@ enum Command {
     Idle(Run<idle::Plan>),
     /// Messages read a second from archives
     History(Run<history::Plan>),
+    /// Copies of a room's messages delivered a second, and how long it takes to get in
+    Rooms(Run<rooms::Plan>),
     /// Memory and service under thousands of connections that never authenticate
     HostileIdle(Run<hostile::Plan>),
     /// Print accounts as `chancery user import` takes them
@@ -183,6 +185,10 @@ async fn perform(command: Command, json: bool) -> Result<()> {
         }
         Command::History(Run { plan, against }) => {
             on(&against, plan.users, async |target| history::run(target, &plan).await).await?
+        }
+        Command::Rooms(Run { plan, against }) => {
+            process::raise_open_files(plan.accounts() as u64 + 256)?;
+            on(&against, plan.accounts(), async |target| rooms::run(target, &plan).await).await?
         }
         Command::HostileIdle(Run { plan, against }) => {
             process::raise_open_files(plan.connections as u64 + 256)?;

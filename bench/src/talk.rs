@@ -8,6 +8,15 @@ use crate::words::Bodies;
 /// Bytes of one stanza: body, chat state and origin id, as clients send them on average.
 pub(crate) const STANZA_BYTES: usize = 367;
 
+/// Whom a stanza is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// One person.
+    Chat,
+    /// A room.
+    Groupchat,
+}
+
 /// Writes the stanzas of one sender to one recipient.
 #[derive(Clone)]
 pub(crate) struct Talk {
@@ -24,15 +33,15 @@ const ID: usize = 16;
 
 impl Talk {
     /// One talk for each recipient; they share the bodies.
-    pub(crate) fn among(recipients: &[String]) -> Result<Vec<Talk>> {
+    pub(crate) fn among(kind: Kind, recipients: &[String]) -> Result<Vec<Talk>> {
         let longest = recipients.iter().map(String::len).max().unwrap_or(0);
-        let fixed = head("").len() + longest + AFTER_ID.len() + AFTER_BODY.len() + END.len() + 2 * ID;
+        let fixed = head(kind, "").len() + longest + AFTER_ID.len() + AFTER_BODY.len() + END.len() + 2 * ID;
         let body = STANZA_BYTES
             .checked_sub(fixed)
             .ok_or_else(|| Fault::Usage("the addresses leave no room for a body".to_owned()))?;
         let bodies = Arc::new(Bodies::of_length(body, 0x0c4a_ce17));
         let talks = recipients.iter().zip(0..).map(|(recipient, number): (_, u64)| Talk {
-            head: head(recipient).into_bytes(),
+            head: head(kind, recipient).into_bytes(),
             bodies: Arc::clone(&bodies),
             // Senders start in different places, so that no two say the same thing at once.
             cursor: number * 41,
@@ -54,8 +63,12 @@ impl Talk {
     }
 }
 
-fn head(recipient: &str) -> String {
-    format!("<message type='chat' to='{recipient}' id='")
+fn head(kind: Kind, recipient: &str) -> String {
+    let type_ = match kind {
+        Kind::Chat => "chat",
+        Kind::Groupchat => "groupchat",
+    };
+    format!("<message type='{type_}' to='{recipient}' id='")
 }
 
 fn hex(value: u64) -> [u8; ID] {
@@ -79,7 +92,8 @@ mod tests {
     #[test]
     fn stanzas_are_367_bytes_and_carry_their_id() {
         let mut talks =
-            Talk::among(&["bench00001@localhost".to_owned(), "bench00002@localhost".to_owned()]).unwrap();
+            Talk::among(Kind::Chat, &["bench00001@localhost".to_owned(), "bench00002@localhost".to_owned()])
+                .unwrap();
         for talk in &mut talks {
             let mut out = Vec::new();
             talk.push(&mut out, 0xfeed);

@@ -10,7 +10,7 @@ use crate::fault::{Context, Fault, Result};
 use crate::peer::{self, Archive, Peer, Running, Site};
 use crate::process;
 use crate::report::Outcome;
-use crate::scenario::{history, hostile, idle, latency, logins, messages};
+use crate::scenario::{history, hostile, idle, latency, logins, messages, rooms};
 
 /// What to compare, and how long.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -18,7 +18,8 @@ pub(crate) struct Plan {
     /// Only these servers, separated by commas
     #[arg(long, value_delimiter = ',')]
     servers: Vec<Peer>,
-    /// Only these scenarios, separated by commas: messages, latency, logins, idle, history, hostile-idle
+    /// Only these scenarios, separated by commas: messages, latency, logins, idle, history, hostile-idle,
+    /// rooms, rooms-large, room-history
     #[arg(long, value_delimiter = ',')]
     scenarios: Vec<String>,
     /// Rounds of messages, latency and logins; the tables show medians
@@ -44,11 +45,14 @@ enum Step {
     Latency,
     Logins { tls: bool },
     History,
+    Rooms,
+    RoomsLarge,
+    RoomHistory,
 }
 
 impl Step {
     /// In the order in which they run: memory first, on a fresh server.
-    const ALL: [Step; 9] = [
+    const ALL: [Step; 12] = [
         Step::Idle { tls: false },
         Step::Idle { tls: true },
         Step::HostileIdle,
@@ -58,6 +62,9 @@ impl Step {
         Step::Logins { tls: false },
         Step::Logins { tls: true },
         Step::History,
+        Step::Rooms,
+        Step::RoomsLarge,
+        Step::RoomHistory,
     ];
 
     fn scenario(self) -> &'static str {
@@ -68,6 +75,9 @@ impl Step {
             Step::Latency => "latency",
             Step::Logins { .. } => "logins",
             Step::History => "history",
+            Step::Rooms => "rooms",
+            Step::RoomsLarge => "rooms-large",
+            Step::RoomHistory => "room-history",
         }
     }
 
@@ -80,14 +90,14 @@ impl Step {
                 matches!(self, Step::Messages { tls: false } | Step::Latency | Step::History)
             }
             Peer::Prosody(Archive::Off) | Peer::Ejabberd(Archive::Off) => {
-                matches!(self, Step::Messages { .. } | Step::Latency)
+                matches!(self, Step::Messages { .. } | Step::Latency | Step::Rooms)
             }
         }
     }
 
     /// Whether the row needs a server that has done nothing else.
     fn alone(self) -> bool {
-        matches!(self, Step::Idle { .. } | Step::HostileIdle | Step::History)
+        matches!(self, Step::Idle { .. } | Step::HostileIdle | Step::History | Step::RoomHistory)
     }
 }
 
@@ -113,7 +123,7 @@ pub(crate) async fn run(plan: &Plan, json: bool) -> Result<String> {
         for step in alone {
             // Memory is looked at in a process that has done nothing else; the accounts may stay. History is read from
             // archives of the same size on every server, so it gets a site of its own.
-            if step == Step::History || site.is_none() {
+            if matches!(step, Step::History | Step::RoomHistory) || site.is_none() {
                 site = Some(Site::create(peer, chancery)?);
             }
             if let Some(site) = &mut site {
@@ -242,8 +252,30 @@ impl Size {
         match step {
             Step::Idle { .. } => self.idle,
             Step::HostileIdle => 1,
+            Step::RoomsLarge => self.crowd().accounts(),
+            Step::Rooms => self.users.max(self.room().accounts()),
             _ => self.users,
         }
+    }
+
+    fn history(&self, room: bool) -> history::Plan {
+        let Size { users, seconds, .. } = *self;
+        history::Plan { users: users / 2, fill: self.fill, page: 100, seconds, room, tls: false }
+    }
+
+    fn room(&self) -> rooms::Plan {
+        rooms::Plan {
+            occupants: self.users / 2,
+            talkers: 10,
+            window: 50,
+            seconds: self.seconds,
+            count: None,
+            tls: false,
+        }
+    }
+
+    fn crowd(&self) -> rooms::Plan {
+        rooms::Plan { occupants: self.users * 5, ..self.room() }
     }
 
     async fn perform(&self, step: Step, running: &Running) -> Result<Outcome> {
@@ -263,10 +295,12 @@ impl Size {
             Step::Logins { tls } => {
                 logins::run(target, &logins::Plan { users, concurrency: 32, seconds, tls }).await
             }
-            Step::History => {
-                let plan =
-                    history::Plan { users: users / 2, fill: self.fill, page: 100, seconds, tls: false };
-                history::run(target, &plan).await
+            Step::History => history::run(target, &self.history(false)).await,
+            Step::RoomHistory => history::run(target, &self.history(true)).await,
+            Step::Rooms => rooms::run(target, &self.room()).await,
+            Step::RoomsLarge => {
+                let outcome = rooms::run(target, &self.crowd()).await?;
+                Ok(Outcome { scenario: "rooms-large", ..outcome })
             }
         }
     }

@@ -38,7 +38,7 @@ impl Bound {
     }
 }
 
-const GOALS: [Goal; 9] = [
+const GOALS: [Goal; 12] = [
     Goal {
         scenario: "messages",
         tls: false,
@@ -73,6 +73,21 @@ const GOALS: [Goal; 9] = [
     },
     Goal {
         scenario: "history",
+        tls: false,
+        figure: "messages read",
+        bound: Bound::AtLeast(100_000.0),
+        unit: "/s",
+    },
+    Goal {
+        scenario: "rooms",
+        tls: false,
+        figure: "deliveries",
+        bound: Bound::AtLeast(300_000.0),
+        unit: "/s",
+    },
+    Goal { scenario: "rooms-large", tls: false, figure: "join max", bound: Bound::AtMost(200.0), unit: "ms" },
+    Goal {
+        scenario: "room-history",
         tls: false,
         figure: "messages read",
         bound: Bound::AtLeast(100_000.0),
@@ -195,7 +210,17 @@ fn sections(outcomes: &[Outcome]) -> Vec<(&'static str, bool)> {
             found.push((outcome.scenario, outcome.tls));
         }
     }
-    let order = ["messages", "latency", "logins", "idle", "history", "hostile-idle"];
+    let order = [
+        "messages",
+        "latency",
+        "logins",
+        "idle",
+        "history",
+        "hostile-idle",
+        "rooms",
+        "rooms-large",
+        "room-history",
+    ];
     found.sort_by_key(|(scenario, tls)| (order.iter().position(|name| name == scenario), *tls));
     found
 }

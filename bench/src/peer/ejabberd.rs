@@ -21,6 +21,7 @@ pub(super) fn configure(site: &Site, archive: Archive) -> Result<()> {
             "  mod_mam: { default: always, assume_mam_usage: true, db_type: sql }\n".to_owned()
         }
     };
+    let archived = archive != Archive::Off;
     let sql = match archive {
         Archive::Sqlite => format!("sql_type: sqlite\nsql_database: \"{folder}/ejabberd.sqlite\"\n"),
         _ => String::new(),
@@ -49,6 +50,7 @@ pub(super) fn configure(site: &Site, archive: Archive) -> Result<()> {
              \x20 mod_caps: {{}}\n\
              \x20 mod_carboncopy: {{}}\n\
              \x20 mod_disco: {{}}\n\
+             \x20 mod_muc: {{ host: \"conference.{DOMAIN}\", max_users: 2000, default_room_options: {{ max_users: 2000, mam: {archived} }} }}\n\
              \x20 mod_offline: {{}}\n\
              \x20 mod_ping: {{}}\n\
              \x20 mod_private: {{}}\n\

@@ -7,6 +7,12 @@ use crate::fault::{Context, Result};
 
 pub(super) fn configure(site: &Site, archive: Archive) -> Result<()> {
     let folder = site.folder.path().display();
+    let rooms = match archive {
+        Archive::Off => "",
+        Archive::Default | Archive::Sqlite => {
+            "modules_enabled = { \"muc_mam\" }\nmuc_log_by_default = true\n"
+        }
+    };
     let (modules, storage) = match archive {
         Archive::Off => ("", "storage = \"internal\"".to_owned()),
         Archive::Default => ("\"mam\",", "storage = \"internal\"".to_owned()),
@@ -43,7 +49,9 @@ pub(super) fn configure(site: &Site, archive: Archive) -> Result<()> {
              max_archive_query_results = 250\n\
              ssl = {{ certificate = \"{folder}/tls.crt\", key = \"{folder}/tls.key\" }}\n\
              c2s_direct_tls_ssl = ssl\n\
-             VirtualHost \"{DOMAIN}\"\n",
+             VirtualHost \"{DOMAIN}\"\n\
+             Component \"conference.{DOMAIN}\" \"muc\"\n\
+             {rooms}",
             plain = site.ports.plain,
             tls = site.ports.tls,
         ),

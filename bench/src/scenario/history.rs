@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::{MIB, Meter, cast, messages, percentiles, unless_failed};
+use super::{MIB, Meter, cast, messages, percentiles, rooms, unless_failed};
 use crate::client::Client;
 use crate::fault::{Fault, Result};
 use crate::peer::Target;
@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     /// Seconds to measure
     #[arg(long, default_value_t = 6)]
     pub(crate) seconds: u64,
+    /// Read a room's archive, everybody the same, instead of their own
+    #[arg(long)]
+    pub(crate) room: bool,
     /// Use direct TLS
     #[arg(long)]
     pub(crate) tls: bool,
@@ -42,7 +45,11 @@ struct Shared {
 }
 
 pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
-    if plan.fill > 0 {
+    let room = match plan.room {
+        true => Some(rooms::fill(target, plan.users, plan.fill, plan.tls).await?),
+        false => None,
+    };
+    if plan.fill > 0 && room.is_none() {
         let talk = messages::Plan {
             users: plan.users,
             window: 10,
@@ -60,13 +67,16 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let meter = Meter::start(target);
     let mut tasks = JoinSet::new();
     for client in clients {
-        tasks.spawn(Reader { client, shared: Arc::clone(&shared), page: plan.page }.read());
+        tasks.spawn(
+            Reader { client, shared: Arc::clone(&shared), page: plan.page, room: room.clone() }.read(),
+        );
     }
     unless_failed(&mut tasks, sleep(Duration::from_secs(plan.seconds))).await?;
     let cost = meter.read();
     let count = shared.read.load(Ordering::Relaxed);
 
-    let mut outcome = Outcome::new("history", plan.tls, &target.name);
+    let mut outcome =
+        Outcome::new(if plan.room { "room-history" } else { "history" }, plan.tls, &target.name);
     outcome.add("messages read", cost.per_second(count), "/s");
     outcome.add("pages", cost.per_second(shared.pages.load(Ordering::Relaxed)), "/s");
     cost.report(&mut outcome, count);
@@ -85,17 +95,19 @@ struct Reader {
     client: Client,
     shared: Arc<Shared>,
     page: usize,
+    room: Option<String>,
 }
 
 impl Reader {
     /// Reads the archive from its beginning, page by page, again and again.
     async fn read(mut self) -> Result<()> {
+        let to = self.room.as_ref().map_or(String::new(), |room| format!(" to='{room}'"));
         let mut after = String::new();
         let mut empty = 0;
         loop {
             let began = Instant::now();
             let query = format!(
-                "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>\
+                "<iq type='set' id='page'{to}><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>\
                  <max>{}</max>{after}</set></query></iq>",
                 self.page
             );

@@ -15,7 +15,7 @@ use crate::fault::{Fault, Result};
 use crate::peer::Target;
 use crate::report::Outcome;
 use crate::scan;
-use crate::talk::{self, Talk};
+use crate::talk::{self, Kind, Talk};
 
 /// The load.
 #[derive(Clone, Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let epoch = Instant::now();
     let gap = Duration::from_secs(1) / plan.rate.max(1);
     let mut tasks = JoinSet::new();
-    for ((client, talk), number) in clients.into_iter().zip(Talk::among(&partners)?).zip(0u32..) {
+    for ((client, talk), number) in clients.into_iter().zip(Talk::among(Kind::Chat, &partners)?).zip(0u32..) {
         let user = User { client, talk, epoch, shared: Arc::clone(&shared) };
         // Each has its own place in the round, so that the sum is even.
         tasks.spawn(user.chat(epoch + gap * number, gap * users as u32));

@@ -17,7 +17,7 @@ use crate::fault::{Fault, Result};
 use crate::peer::Target;
 use crate::report::Outcome;
 use crate::scan;
-use crate::talk::Talk;
+use crate::talk::{Kind, Talk};
 
 /// The load.
 #[derive(Clone, Debug, clap::Args)]
@@ -72,7 +72,7 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
         (0..users).map(|user| format!("{}@{}", Account::numbered(user ^ 1).name, endpoint.domain)).collect();
     let tally = Arc::new(Tally::default());
     let mut tasks = JoinSet::new();
-    for (number, (client, talk)) in clients.into_iter().zip(Talk::among(&partners)?).enumerate() {
+    for (number, (client, talk)) in clients.into_iter().zip(Talk::among(Kind::Chat, &partners)?).enumerate() {
         // The first of a pair serves the odd one.
         let balls = (plan.window + 1 - number % 2) / 2;
         let user = User { client, talk, tally: Arc::clone(&tally), balls, next: (number as u64) << 40 };

@@ -6,6 +6,7 @@ pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod logins;
 pub(crate) mod messages;
+pub(crate) mod rooms;
 
 use std::collections::HashMap;
 use std::future::Future;
