@@ -26,8 +26,8 @@ bench:
 FUZZ_SECONDS ?= 60
 fuzz:
 	for target in fuzz/fuzz_targets/*.rs; do \
-		$(CARGO) +nightly fuzz run --all-features $$(basename $$target .rs) -- \
-			-dict=fuzz/xmpp.dict -max_len=4096 -detect_leaks=0 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+		ASAN_OPTIONS=detect_leaks=0 $(CARGO) +nightly fuzz run --all-features $$(basename $$target .rs) -- \
+			-dict=fuzz/xmpp.dict -max_len=4096 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
 # Lay out the code.
