@@ -197,6 +197,8 @@ pub struct Contact {
     pub admin: Vec<String>,
     /// What could be better.
     pub feedback: Vec<String>,
+    /// Where another machine says what is wrong while this one is down: addresses of JSON documents (XEP-0455).
+    pub outage: Vec<String>,
     /// About buying.
     pub sales: Vec<String>,
     /// About weaknesses.

@@ -159,9 +159,13 @@ impl Server {
             Arc::new(vcard::VCardDesk { vault: vault.clone(), users: users.clone() }),
             commands.clone(),
         ];
-        let contact = config.contact.fields().map(|(var, uris)| (var, uris.to_vec())).collect();
-        let disco =
-            disco::Disco::new(&handlers, contact, config.policy.encrypted_messages, commands, router.clone());
+        let disco = disco::Disco::new(
+            &handlers,
+            &config.contact,
+            config.policy.encrypted_messages,
+            commands,
+            router.clone(),
+        );
         let capabilities = disco.capabilities().clone();
         handlers.push(Arc::new(disco));
 

@@ -429,6 +429,7 @@ impl Check {
             abuse: self.uris("contact.abuse", raw.abuse),
             admin: self.uris("contact.admin", raw.admin),
             feedback: self.uris("contact.feedback", raw.feedback),
+            outage: self.uris("contact.outage", raw.outage),
             sales: self.uris("contact.sales", raw.sales),
             security: self.uris("contact.security", raw.security),
             status: self.uris("contact.status", raw.status),

@@ -69,6 +69,7 @@ pub const KEYS: &[Key] = &[
     key("contact.abuse", Kind::Texts),
     key("contact.admin", Kind::Texts),
     key("contact.feedback", Kind::Texts),
+    key("contact.outage", Kind::Texts),
     key("contact.sales", Kind::Texts),
     key("contact.security", Kind::Texts),
     key("contact.status", Kind::Texts),

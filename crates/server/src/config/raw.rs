@@ -98,6 +98,7 @@ pub(super) struct Contact {
     pub(super) abuse: Vec<String>,
     pub(super) admin: Vec<String>,
     pub(super) feedback: Vec<String>,
+    pub(super) outage: Vec<String>,
     pub(super) sales: Vec<String>,
     pub(super) security: Vec<String>,
     pub(super) status: Vec<String>,

@@ -14,7 +14,7 @@ use xmpp_parsers::ns;
 
 use super::adhoc::{self, AdHoc};
 use super::{Answer, Handler, Place, Request};
-use crate::config::EncryptedMessages;
+use crate::config::{Contact, EncryptedMessages};
 use crate::router::Router;
 use crate::service::Service;
 use crate::xml::{With, el};
@@ -51,10 +51,10 @@ const SOFTWARE: &str = "urn:chancery:server";
 const POLICY: &str = "urn:chancery:policy:0";
 
 impl Disco {
-    /// Reads the features off the handlers. `contact` has fields of XEP-0157, such as `abuse-addresses`.
+    /// Reads the features off the handlers.
     pub fn new(
         handlers: &[Arc<dyn Handler>],
-        contact: Vec<(&'static str, Vec<String>)>,
+        contact: &Contact,
         encrypted: EncryptedMessages,
         commands: Arc<AdHoc>,
         router: Router,
@@ -74,8 +74,12 @@ impl Disco {
         };
         let mut host = gather("server", "im", Place::Host);
         let account = gather("account", "registered", Place::Own);
-        if !contact.is_empty() {
-            host.push(contact_form(contact));
+        let fields: Vec<_> = contact.fields().map(|(var, uris)| (var, uris.to_vec())).collect();
+        if !fields.is_empty() {
+            host.push(contact_form(fields));
+        }
+        if !contact.outage.is_empty() {
+            host.push(outage_form(&contact.outage));
         }
         host.push(policy_form(encrypted));
         let ver = verification(&host);
@@ -147,6 +151,12 @@ fn contact_form(mut contact: Vec<(&'static str, Vec<String>)>) -> Element {
     contact.sort_unstable();
     let fields = contact.into_iter().map(|(var, uris)| adhoc::values("list-multi", var, uris));
     adhoc::result("http://jabber.org/network/serverinfo", fields.collect())
+}
+
+/// Where another machine says what is wrong (XEP-0455 §3).
+fn outage_form(addresses: &[String]) -> Element {
+    let addresses = addresses.iter().cloned();
+    adhoc::result("urn:xmpp:sos:0", vec![adhoc::values("list-multi", "external-status-addresses", addresses)])
 }
 
 /// What clients need to know before they send: whether the archive takes what it cannot read.

@@ -89,7 +89,11 @@ async fn only_who_may_see_an_account_learns_what_it_can() {
 
 #[tokio::test]
 async fn the_domain_tells_whom_to_write_to_and_what_may_be_written() {
-    let house = House::with(&[("CONTACT_ADMIN", "mailto:admin@corp.example,xmpp:admin@corp.example")]).await;
+    let house = House::with(&[
+        ("CONTACT_ADMIN", "mailto:admin@corp.example,xmpp:admin@corp.example"),
+        ("CONTACT_OUTAGE", "https://status.example/xmpp.json"),
+    ])
+    .await;
     let mut romeo = house.online("romeo", "a").await;
     let host = info(&mut romeo, DOMAIN).await;
     let forms: Vec<&Element> = host.children().filter(|child| child.is("x", FORMS)).collect();
@@ -97,6 +101,11 @@ async fn the_domain_tells_whom_to_write_to_and_what_may_be_written() {
         |type_: &str| forms.iter().find(|form| field(form, "FORM_TYPE").as_deref() == Some(type_)).unwrap();
     let contact = of_type("http://jabber.org/network/serverinfo");
     assert_eq!(field(contact, "admin-addresses").as_deref(), Some("mailto:admin@corp.example"));
+    let outage = of_type("urn:xmpp:sos:0");
+    assert_eq!(
+        field(outage, "external-status-addresses").as_deref(),
+        Some("https://status.example/xmpp.json")
+    );
     let policy = of_type("urn:chancery:policy:0");
     assert_eq!(field(policy, "encrypted-messages").as_deref(), Some("refuse"));
     let house = House::with(&[("POLICY_ENCRYPTED_MESSAGES", "allow")]).await;
