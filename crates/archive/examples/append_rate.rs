@@ -141,6 +141,7 @@ fn draft(people: &[Jid], dice: &mut Dice, n: usize) -> Draft {
         owners: [from.to_bare(), to.to_bare()].into_iter().collect(),
         ledger: Default::default(),
         id: None,
+        about: None,
         conversation: Conversation::between(&from.to_bare(), &to.to_bare()),
         from,
         to,

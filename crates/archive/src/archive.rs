@@ -150,6 +150,15 @@ impl<T: Send + 'static> Archive<T> {
         search::named(&self.0.vault, &self.0.index, owner, sender, id).await
     }
 
+    /// The newest messages in someone's history that change the one of this id (corrections, reactions, a retraction),
+    /// whoever sent it; newest first.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn about(&self, owner: &BareJid, id: &str, limit: usize) -> Result<Vec<Item>> {
+        search::about(&self.0.vault, &self.0.index, owner, id, limit).await
+    }
+
     /// Takes someone's undelivered messages, oldest first: they count as delivered from now on. Ordered with what
     /// was submitted before.
     ///

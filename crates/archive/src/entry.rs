@@ -31,6 +31,8 @@ pub struct Draft {
     pub text: Option<String>,
     /// The id that its sender gave it, so that a later event can name it ([`Archive::named`](crate::Archive::named)).
     pub id: Option<Box<str>>,
+    /// The id of an earlier message that it changes ([`Archive::about`](crate::Archive::about)).
+    pub about: Option<Box<str>>,
     /// Changes of records that happen with it or not at all.
     pub writes: Vec<Write>,
     /// For whom it is also kept as an offline message (XEP-0160).

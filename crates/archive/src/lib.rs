@@ -27,6 +27,7 @@ pub use chain::public_key;
 pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Ledger, Outcome, Receipt};
 pub use history::{Item, Page, Query};
 pub use id::StanzaId;
+pub use index::names::CHANGES;
 pub use vault::{Micros, Sequence};
 pub use verify::{Fault, Report, verify, verify_sealed};
 

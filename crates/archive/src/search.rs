@@ -3,6 +3,7 @@
 use jid::BareJid;
 use vault::{Vault, Window};
 
+use crate::index::names::{self, Names};
 use crate::index::{Index, words};
 use crate::{Item, Ledger, Result, body, history};
 
@@ -37,9 +38,21 @@ pub(crate) async fn named(
     sender: &BareJid,
     id: &str,
 ) -> Result<Option<Item>> {
-    let tokens = vec![words::name_token(vault.blinder(), sender, id)];
-    let is_it = |item: &Item| words::name(item).is_some_and(|(by, name)| by == *sender && *name == *id);
+    let tokens = vec![names::own_token(vault.blinder(), sender, id)];
+    let is_it = |item: &Item| Names::of(item).is(sender, id);
     Ok(find(vault, index, owner, tokens, 1, is_it).await?.pop())
+}
+
+/// The newest messages of an archive that change the one of this id, newest first.
+pub(crate) async fn about(
+    vault: &Vault,
+    index: &Index,
+    owner: &BareJid,
+    id: &str,
+    limit: usize,
+) -> Result<Vec<Item>> {
+    let tokens = vec![names::about_token(vault.blinder(), id)];
+    find(vault, index, owner, tokens, limit, |item| Names::of(item).is_about(id)).await
 }
 
 /// The newest messages of an archive that bear all tokens and match, newest first.

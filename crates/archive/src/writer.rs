@@ -13,6 +13,7 @@ use vault::{Batch, Blind, Head, KeyId, Micros, Nonces, SealedEvent, Sequence, Ta
 
 use crate::archive::{Options, Sink};
 use crate::chain::{self, GENESIS, Notary};
+use crate::index::names::Names;
 use crate::index::{Index, Indexed};
 use crate::{
     AppendError, Archived, Conversation, Draft, Entry, Outcome, Receipt, Result, body, history, spool,
@@ -185,11 +186,11 @@ impl<T: Send + 'static> Writer<T> {
         for Entry { item, event } in entries {
             let outcome = match (event, &mut result) {
                 (None, _) => Outcome::Exempt(item),
-                (Some(draft), Ok(stored)) => {
+                (Some(mut draft), Ok(stored)) => {
                     let receipt = Receipt { sequence: stored.next, time: stored.time };
                     let tags = stored.tags.next().unwrap_or_default();
-                    let name = draft.id.map(|id| (draft.from.to_bare(), id));
-                    indexed.push(Indexed { sequence: receipt.sequence, tags, text: draft.text, name });
+                    let names = Names::of_draft(&mut draft);
+                    indexed.push(Indexed { sequence: receipt.sequence, tags, text: draft.text, names });
                     stored.next = stored.next.next();
                     Outcome::Archived(Archived::new(item, receipt))
                 }

@@ -15,6 +15,7 @@ use crate::iq::{Answer, Handler, Place, Request, bad_request};
 use crate::outbox::{Bounds, Class, Parcel};
 use crate::people::User;
 use crate::post::{Trail, disk_error};
+use crate::present::{self, PRESENT};
 use crate::session::Session;
 use crate::xml::{With, el, text};
 
@@ -43,7 +44,7 @@ impl Handler for History {
 
     fn features(&self, place: Place) -> Vec<&'static str> {
         match place {
-            Place::Own => vec![MAM, EXTENDED, ns::RSM],
+            Place::Own => vec![MAM, EXTENDED, ns::RSM, PRESENT],
             // The account is where clients ought to look (XEP-0313 §7), but some, such as Profanity, ask the domain.
             Place::Host => vec![MAM],
             Place::Other => Vec::new(),
@@ -72,11 +73,7 @@ impl History {
         // Zero asks for the count alone (XEP-0059 §2.7).
         let only_count = query.limit == 0;
         query.limit = query.limit.max(1);
-        let mut page = self.trail.history(&request.user.jid, &query).await.map_err(|error| match error {
-            ArchiveError::NotFound => not_found(),
-            ArchiveError::Vault(error) => disk_error(&error),
-            error => StanzaError::new(StanzaCondition::InternalServerError, error.to_string()),
-        })?;
+        let mut page = self.trail.history(&request.user.jid, &query).await.map_err(archive_error)?;
         if only_count {
             page.complete &= page.items.is_empty();
             page.items.clear();
@@ -96,10 +93,13 @@ impl History {
         if let Some(count) = page.count {
             set = set.append(text("count", ns::RSM, count.to_string()));
         }
+        self.fates.veil(&request.user.jid, &mut page.items).await.map_err(|error| disk_error(&error))?;
+        if request.payload.has_child("present", PRESENT) {
+            present::collate(&self.trail, &request.user.jid, &mut page.items).await.map_err(archive_error)?;
+        }
         if wanted.flip {
             page.items.reverse();
         }
-        self.fates.veil(&request.user.jid, &mut page.items).await.map_err(|error| disk_error(&error))?;
         self.send(request.session, request.payload.attr("queryid"), &page.items);
         let complete = page.complete.then_some("true");
         Ok(el("fin", MAM).with("complete", complete).append(set.build()).build())
@@ -223,6 +223,14 @@ impl History {
 struct Wanted {
     query: Query,
     flip: bool,
+}
+
+fn archive_error(error: ArchiveError) -> StanzaError {
+    match error {
+        ArchiveError::NotFound => not_found(),
+        ArchiveError::Vault(error) => disk_error(&error),
+        error => StanzaError::new(StanzaCondition::InternalServerError, error.to_string()),
+    }
 }
 
 fn not_found() -> StanzaError {

@@ -22,6 +22,7 @@ mod pending;
 mod people;
 mod post;
 mod presence;
+mod present;
 mod pulse;
 mod roster;
 mod router;

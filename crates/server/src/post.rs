@@ -13,6 +13,7 @@ use stanza::{Child, ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use vault::VaultError;
 
 use crate::fates::{Fates, RETRACT};
+use crate::present;
 use crate::router::{Passage, Router, Target, is_for_bare, is_kept, message_type};
 use crate::service::{Circular, Incoming};
 use crate::session::{Errand, Session};
@@ -212,6 +213,7 @@ impl Post {
             stanza: stored(stanza),
             text: stanza.text("body"),
             id: stanza.id.as_deref().map(Into::into),
+            about: present::target(stanza),
             spool,
             writes: Vec::new(),
             ledger: Ledger::Messages,

@@ -5,6 +5,7 @@
 //! makes search slower and never wrong. Appending does not wait for it: when its queue is full, the writer drops what
 //! does not fit, and the follower reads that from the log.
 
+pub(crate) mod names;
 mod recent;
 mod segment;
 pub(crate) mod words;
@@ -12,11 +13,11 @@ pub(crate) mod words;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jid::BareJid;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 use vault::{Expect, Record, Sequence, Tags, Vault, Write};
 
+use self::names::Names;
 use self::recent::Recent;
 use self::words::Vocabulary;
 use crate::{Result, body};
@@ -33,8 +34,7 @@ pub(crate) struct Indexed {
     pub(crate) sequence: Sequence,
     pub(crate) tags: Tags,
     pub(crate) text: Option<String>,
-    /// The bare sender and the id that they gave it.
-    pub(crate) name: Option<(BareJid, Box<str>)>,
+    pub(crate) names: Names,
 }
 
 enum Work {
@@ -185,11 +185,9 @@ impl Follower {
             let batch = events.into_iter().zip(keys).map(|(event, key)| {
                 // An event whose key is gone has been erased, and one that does not open is for `verify` to report.
                 let item = key.and_then(|key| body::open(&event, &key).ok());
-                let (text, name) = match &item {
-                    Some(item) => (Some(words::readable(&item.stanza)), words::name(item)),
-                    None => (None, None),
-                };
-                Indexed { sequence: event.sequence, tags: event.tags, text, name }
+                let text = item.as_ref().map(|item| words::readable(&item.stanza));
+                let names = item.as_ref().map(Names::of).unwrap_or_default();
+                Indexed { sequence: event.sequence, tags: event.tags, text, names }
             });
             let batch = batch.collect();
             self.add(batch);
@@ -206,9 +204,7 @@ impl Follower {
             if let Some(text) = &event.text {
                 self.vocabulary.tokens(text, &mut tokens);
             }
-            if let Some((sender, id)) = &event.name {
-                tokens.push(words::name_token(self.vault.blinder(), sender, id));
-            }
+            event.names.tokens(self.vault.blinder(), &mut tokens);
             recent.add(event.sequence, &tokens);
         }
     }

@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 
-use jid::BareJid;
 use minidom::Element;
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use vault::{Blind, Blinder};
-
-use crate::Item;
 
 /// Words whose tokens are remembered, in each of two generations.
 const GENERATION: usize = 32_768;
@@ -67,17 +64,6 @@ pub(crate) fn tag_token(tag: &Blind) -> u64 {
 /// The token of a stem.
 pub(crate) fn word_token(blinder: &Blinder, stem: &str) -> u64 {
     tag_token(&blinder.blind("word", &[stem.as_bytes()]))
-}
-
-/// The token of a message's name: whose it is, and the id that they gave it.
-pub(crate) fn name_token(blinder: &Blinder, sender: &BareJid, id: &str) -> u64 {
-    tag_token(&blinder.blind("name", &[sender.as_str().as_bytes(), id.as_bytes()]))
-}
-
-/// A message's name.
-pub(crate) fn name(item: &Item) -> Option<(BareJid, Box<str>)> {
-    let stanza = std::str::from_utf8(&item.stanza).ok()?.parse::<Element>().ok()?;
-    Some((item.from.to_bare(), stanza.attr("id")?.into()))
 }
 
 /// A text's words as search compares them: normalised and stemmed.

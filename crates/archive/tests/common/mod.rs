@@ -25,6 +25,7 @@ pub fn draft(from: &str, to: &str, body: &str) -> Draft {
         owners: [from.to_bare(), to.to_bare()].into_iter().collect(),
         ledger: Default::default(),
         id: Some("x".into()),
+        about: None,
         conversation: Conversation::between(&from.to_bare(), &to.to_bare()),
         from,
         to,

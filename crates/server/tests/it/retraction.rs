@@ -71,3 +71,64 @@ async fn nobody_takes_back_what_another_said() {
     assert_eq!(seen.len(), 3);
     assert_eq!(seen[0].get_child("body", "jabber:client").map(Element::text).as_deref(), Some("I will pay"));
 }
+
+#[tokio::test]
+async fn who_asks_for_the_present_state_gets_last_versions_and_reactions_in_place() {
+    let house = House::open().await;
+    let mut romeo = house.online("romeo", "a").await;
+    let mut juliet = house.online("juliet", "a").await;
+    let (to_her, to_him) = (juliet.bare(), romeo.bare());
+    let message =
+        |to: &str, id: &str, rest: &str| format!("<message to='{to}' type='chat' id='{id}'>{rest}</message>");
+    let correct = "<replace xmlns='urn:xmpp:message-correct:0' id='m1'/>";
+    let react = |emoji: &str| {
+        format!("<reactions xmlns='urn:xmpp:reactions:0' id='m1'><reaction>{emoji}</reaction></reactions>")
+    };
+    romeo.send(&message(&to_her, "m1", "<body>meet at nin</body>")).await;
+    romeo.send(&message(&to_her, "m2", &format!("{correct}<body>meet at nine</body>"))).await;
+    romeo.settle().await;
+    juliet.send(&message(&to_him, "r1", &react("x"))).await;
+    juliet.send(&message(&to_him, "r2", &react("y"))).await;
+    // Only the author corrects.
+    juliet.send(&message(&to_him, "m3", &format!("{correct}<body>never</body>"))).await;
+    juliet.send(&message(&to_him, "m4", "<body>fine</body>")).await;
+    juliet.flush_to(&mut romeo).await;
+    assert_eq!(history(&mut romeo).await.len(), 6, "every event, for clients that do it themselves");
+
+    let query = format!(
+        "<iq type='set' id='now'><query xmlns='{MAM}'><present xmlns='urn:chancery:history:0'/></query></iq>"
+    );
+    romeo.send(&query).await;
+    let got = romeo.until(|element| element.attr("id") == Some("now")).await;
+    let seen: Vec<&Element> = got
+        .iter()
+        .filter_map(|message| {
+            let forwarded = message.get_child("result", MAM)?.get_child("forwarded", "urn:xmpp:forward:0")?;
+            forwarded.get_child("message", "jabber:client")
+        })
+        .collect();
+    let words = |message: &Element| message.get_child("body", "jabber:client").map(Element::text);
+    assert_eq!(
+        seen.iter().map(|seen| words(seen)).collect::<Vec<_>>(),
+        [Some("meet at nine".into()), Some("fine".into())]
+    );
+    assert_eq!(seen[0].attr("id"), Some("m1"));
+    let now = "urn:chancery:history:0";
+    assert_eq!(seen[0].get_child("edited", now).and_then(|edited| edited.attr("id")), Some("m2"));
+    let reactions: Vec<String> = seen[0]
+        .children()
+        .filter(|child| child.is("reactions", now))
+        .map(|child| format!("{} {}", child.attr("from").unwrap_or_default(), child.text_of_children()))
+        .collect();
+    assert_eq!(reactions, [format!("{}/a y", to_her)]);
+}
+
+trait Texts {
+    fn text_of_children(&self) -> String;
+}
+
+impl Texts for Element {
+    fn text_of_children(&self) -> String {
+        self.children().map(Element::text).collect()
+    }
+}
