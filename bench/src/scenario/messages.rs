@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 
-use super::{MIB, Meter, cast, unless_failed};
+use super::{DRAIN, LONGEST, MIB, Meter, cast, unless_failed, until};
 use crate::account::Account;
 use crate::client::Client;
 use crate::fault::{Fault, Result};
@@ -59,10 +59,6 @@ impl Tally {
 }
 
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How long the last messages may take to arrive before they count as lost.
-const DRAIN: Duration = Duration::from_secs(10);
-/// No run by count takes longer than this.
-const LONGEST: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let endpoint = target.endpoint(plan.tls)?;
@@ -80,15 +76,9 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     }
 
     if plan.count.is_none() {
-        let warm = async {
-            sleep(WARM_UP).await;
-            let deadline = Instant::now() + DRAIN;
-            // A slow server may still be busy with the first round.
-            while tally.delivered() < users as u64 && Instant::now() < deadline {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        unless_failed(&mut tasks, warm).await?;
+        unless_failed(&mut tasks, sleep(WARM_UP)).await?;
+        // A slow server may still be busy with the first round.
+        until(&mut tasks, DRAIN, || tally.delivered() >= users as u64).await?;
     }
     if let Some(tree) = target.tree {
         tree.forget_peak();
@@ -96,15 +86,7 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let (meter, before) = (Meter::start(target), tally.delivered());
     let mut slowest = u64::MAX;
     match plan.count {
-        Some(count) => {
-            let enough = async {
-                let deadline = Instant::now() + LONGEST;
-                while tally.delivered() < count && Instant::now() < deadline {
-                    sleep(Duration::from_millis(2)).await;
-                }
-            };
-            unless_failed(&mut tasks, enough).await?;
-        }
+        Some(count) => until(&mut tasks, LONGEST, || tally.delivered() >= count).await?,
         None => {
             let mut last = before;
             for second in 1..=plan.seconds {
@@ -119,13 +101,7 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let peak = target.tree.map(|tree| tree.peak());
 
     tally.over.store(true, Ordering::Relaxed);
-    let drained = async {
-        let deadline = Instant::now() + DRAIN;
-        while tally.under_way() > 0 && Instant::now() < deadline {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    unless_failed(&mut tasks, drained).await?;
+    until(&mut tasks, DRAIN, || tally.under_way() == 0).await?;
 
     let mut outcome = Outcome::new("messages", plan.tls, &target.name);
     outcome.add("messages", cost.per_second(delivered), "/s");

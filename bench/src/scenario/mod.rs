@@ -74,6 +74,22 @@ async fn unless_failed<T>(users: &mut JoinSet<Result<()>>, wait: impl Future<Out
     }
 }
 
+/// Looks again and again whether it is done, for `longest` at most, unless one of the users fails first.
+async fn until(users: &mut JoinSet<Result<()>>, longest: Duration, done: impl Fn() -> bool) -> Result<()> {
+    let deadline = Instant::now() + longest;
+    unless_failed(users, async {
+        while !done() && Instant::now() < deadline {
+            sleep(Duration::from_millis(4)).await;
+        }
+    })
+    .await
+}
+
+/// How long the last messages may take to arrive before they count as lost.
+const DRAIN: Duration = Duration::from_secs(10);
+/// No run by count takes longer than this.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// What a stretch of time cost the server and this generator.
 struct Meter {
     tree: Option<Tree>,

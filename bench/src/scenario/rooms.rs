@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{MIB, Meter, cast, percentiles, unless_failed};
+use super::{DRAIN, LONGEST, MIB, Meter, cast, percentiles, unless_failed, until};
 use crate::client::Client;
 use crate::fault::{Fault, Result};
 use crate::peer::Target;
@@ -47,10 +47,6 @@ const NEWCOMERS: usize = 10;
 /// People who are on their way into the room at once.
 const ENTERING: usize = 8;
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How long the last copies may take to arrive before they count as lost.
-const DRAIN: Duration = Duration::from_secs(10);
-/// No run by count takes longer than this.
-const LONGEST: Duration = Duration::from_secs(300);
 
 impl Plan {
     /// Accounts that it takes.
@@ -97,13 +93,8 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let (meter, before) = (Meter::start(target), tally.copies());
     match plan.count {
         Some(count) => {
-            let enough = async {
-                let deadline = Instant::now() + LONGEST;
-                while tally.copies() < count * occupants as u64 && Instant::now() < deadline {
-                    sleep(Duration::from_millis(2)).await;
-                }
-            };
-            unless_failed(&mut company.people, enough).await?;
+            let wanted = count * occupants as u64;
+            until(&mut company.people, LONGEST, || tally.copies() >= wanted).await?;
         }
         None => {
             let end = meter.began + Duration::from_secs(plan.seconds);
@@ -113,13 +104,7 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     let (cost, copies) = (meter.read(), tally.copies() - before);
     let peak = target.tree.map(|tree| tree.peak());
     tally.over.store(true, Ordering::Relaxed);
-    let drained = async {
-        let deadline = Instant::now() + DRAIN;
-        while tally.under_way(occupants) > 0 && Instant::now() < deadline {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    unless_failed(&mut company.people, drained).await?;
+    until(&mut company.people, DRAIN, || tally.under_way(occupants) == 0).await?;
 
     let mut outcome = Outcome::new("rooms", plan.tls, &target.name);
     outcome.add("deliveries", cost.per_second(copies), "/s");
@@ -144,13 +129,7 @@ pub(crate) async fn fill(target: &Target, users: usize, count: u64, tls: bool) -
     company.talk(&plan).await?;
     let wanted = count * plan.occupants as u64;
     let tally = company.tally.clone();
-    let enough = async {
-        let deadline = Instant::now() + LONGEST;
-        while tally.copies() < wanted && Instant::now() < deadline {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    unless_failed(&mut company.people, enough).await?;
+    until(&mut company.people, LONGEST, || tally.copies() >= wanted).await?;
     Ok(company.room)
 }
 
