@@ -35,12 +35,17 @@ pub fn copy(
     spread(stanza, Direction::Received, recipient, id, urgent, |session| {
         served.iter().all(|one| !Arc::ptr_eq(one, session)) && !letter.is_from(session)
     });
-    if let Some(sender) = letter.sender() {
-        // Writing to oneself: each resource has it already.
-        let same = sender.user.jid == recipient.jid;
-        if !same {
-            spread(stanza, Direction::Sent, &sender.user, id, urgent, |session| !letter.is_from(session));
-        }
+    // Writing to oneself: each resource has it already.
+    if letter.sender().is_some_and(|sender| sender.user.jid != recipient.jid) {
+        copy_sent(stanza, letter, id);
+    }
+}
+
+/// Copies a message that has gone out to the sender's other resources.
+pub fn copy_sent(stanza: &Stanza, letter: &Letter, id: Option<&StanzaId>) {
+    if let Some(sender) = letter.sender().filter(|_| is_eligible(stanza)) {
+        let urgent = id.is_some();
+        spread(stanza, Direction::Sent, &sender.user, id, urgent, |session| !letter.is_from(session));
     }
 }
 

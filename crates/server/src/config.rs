@@ -56,6 +56,8 @@ pub struct Config {
     pub log: Log,
     /// Switches that only a developer wants.
     pub development: Development,
+    /// The external components (XEP-0114). No domain twice, none that is served otherwise.
+    pub components: Vec<ComponentSecret>,
     /// What is odd but no reason to refuse, such as an environment variable that no key reads.
     pub warnings: Vec<String>,
 }
@@ -255,6 +257,15 @@ pub struct Development {
     pub insecure_login: bool,
 }
 
+/// An external component: what it serves, and how it proves who it is (XEP-0114).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentSecret {
+    /// Its domain.
+    pub domain: DomainPart,
+    /// Known to the component and to this server alone.
+    pub secret: Secret,
+}
+
 /// A value that must not show in logs or errors.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -345,6 +356,7 @@ impl Config {
         note(self.limits_reloaded(new) != new.limits, "limits");
         note(self.policy != new.policy, "policy.encrypted_messages");
         note(self.contact != new.contact, "contact");
+        note(self.components != new.components, "components");
         note(self.log.format != new.log.format, "log.format");
         note(self.development != new.development, "development.insecure_login");
         keys

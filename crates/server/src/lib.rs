@@ -5,8 +5,10 @@
 
 mod accounts;
 pub mod admin;
+mod border;
 mod carbons;
 mod clock;
+mod component;
 pub mod config;
 mod connection;
 pub mod directory;

@@ -9,7 +9,7 @@ use archive::{AppendError, Archive, ArchiveError, Conversation, Draft, Entry, Le
 use bytes::Bytes;
 use policy::{Facts, Rules, Verdict};
 use smallvec::SmallVec;
-use stanza::{Child, ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use stanza::{BareJid, Child, ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use vault::VaultError;
 
 use crate::fates::{Fates, RETRACT};
@@ -86,7 +86,7 @@ impl Post {
         stanza.from = Some(session.jid.clone().into());
         let to = stanza.to.clone().unwrap_or_else(|| session.user.jid.clone().into());
         if stanza.kind == Kind::Message {
-            stanza = without_forgeries(stanza, &to, session);
+            stanza = without_forgeries(stanza, &to, Some(&session.user.jid));
         }
         let target = match self.router.resolve(&to).await {
             Ok(target) => target,
@@ -95,6 +95,21 @@ impl Post {
         let letter =
             Letter { stanza, to, target, sender: Some(session.clone()), errand: None, spooled: false };
         self.pass(letter).await;
+    }
+
+    /// Takes in a stanza from outside this server's accounts; its `from` is true and its `to` is set.
+    pub async fn admit(&self, mut stanza: Stanza) {
+        let Some(to) = stanza.to.clone() else { return };
+        if stanza.kind == Kind::Message {
+            stanza = without_forgeries(stanza, &to, None);
+        }
+        match self.router.resolve(&to).await {
+            Ok(target) => {
+                let letter = Letter { stanza, to, target, sender: None, errand: None, spooled: false };
+                self.pass(letter).await;
+            }
+            Err(error) => self.router.bounce(&stanza, disk_error(&error)),
+        }
     }
 
     /// Takes in a stanza that the server itself sends, such as an announcement; its `from` is a domain of ours.
@@ -205,6 +220,10 @@ impl Post {
         if letter.sender.is_some() && sender != recipient {
             owners.push(sender.clone());
         }
+        if owners.is_empty() {
+            // From outside to outside. It went over this server, so it is in the trail.
+            owners.push(sender.clone());
+        }
         Some(Draft {
             owners,
             conversation: Conversation::between(&sender, &recipient),
@@ -252,9 +271,13 @@ fn deliverable(letter: &Letter) -> Result<(), Option<StanzaError>> {
     let user = match &letter.target {
         Target::User(user) => user,
         Target::Service(_) => return Ok(()),
+        Target::Component(component) if component.is_connected() => return Ok(()),
         // RFC 6121 §8.5.1: presence for nobody is nobody's business.
-        Target::Host | Target::Nobody if stanza.kind == Kind::Presence => return Err(None),
+        Target::Host | Target::Nobody | Target::Component(_) if stanza.kind == Kind::Presence => {
+            return Err(None);
+        }
         Target::Host | Target::Nobody => return Err(Some(StanzaCondition::ServiceUnavailable.into())),
+        Target::Component(_) => return Err(Some(unreachable_now())),
         Target::Outside => return Err(Some(StanzaCondition::RemoteServerNotFound.into())),
     };
     let present = letter.to.resource().is_some_and(|resource| user.session(resource.as_str()).is_some());
@@ -271,6 +294,12 @@ fn deliverable(letter: &Letter) -> Result<(), Option<StanzaError>> {
         }
         _ => Err(Some(StanzaCondition::ServiceUnavailable.into())),
     }
+}
+
+/// What a sender is told when a component's program is not there, or did not take the stanza.
+pub fn unreachable_now() -> StanzaError {
+    let text = "What serves this address is not connected just now. Try again later.";
+    StanzaError::new(StanzaCondition::RemoteServerTimeout, text)
 }
 
 /// Payloads that say nothing worth keeping: chat states (XEP-0085), receipts (XEP-0184), markers (XEP-0333), hints
@@ -308,13 +337,15 @@ fn stored(stanza: &Stanza) -> Bytes {
 }
 
 /// Only the server says what an archive's id is (XEP-0359 §5) and that it held a message back (XEP-0203 §4).
-fn without_forgeries(stanza: Stanza, to: &Jid, session: &Session) -> Stanza {
+/// `own` is the sender's account, if it has one here: another server's own ids and times are its business.
+fn without_forgeries(stanza: Stanza, to: &Jid, own: Option<&BareJid>) -> Stanza {
     let is_suspect =
         |child: &Child| child.is("stanza-id", "urn:xmpp:sid:0") || child.is("delay", "urn:xmpp:delay");
     if !stanza.children().iter().any(is_suspect) {
         return stanza;
     }
-    let (own, other) = (&session.user.jid, to.to_bare());
+    let other = to.to_bare();
+    let own = own.unwrap_or(&other);
     let ours = [own.as_str(), own.domain().as_str(), other.as_str(), other.domain().as_str()];
     stanza.without(|child| {
         is_suspect(child) && {

@@ -1,5 +1,7 @@
 //! Presence and subscriptions (RFC 6121 §3 and §4): who sees whom.
 
+mod outside;
+
 use std::sync::Arc;
 
 use stanza::{BareJid, FullJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
@@ -97,8 +99,9 @@ impl Presence {
             (subscribed, requests)
         });
         for contact in subscribed {
-            if let Some(contact) = self.people.loaded(&contact) {
-                parcels.extend(self.visible(&contact, &user.jid, &me));
+            match self.people.loaded(&contact) {
+                Some(contact) => parcels.extend(self.visible(&contact, &user.jid, &me)),
+                None => self.probe_outside(session, &contact),
             }
         }
         for request in requests {
@@ -150,7 +153,12 @@ impl Presence {
 
     /// As [`show`](Self::show), to the resources that `wanted` picks whether or not they are blocked.
     fn tell(&self, session: &Session, stanza: &Stanza, to: &BareJid, wanted: impl Fn(&FullJid) -> bool) {
-        let Some(contact) = self.people.loaded(to) else { return };
+        let Some(contact) = self.people.loaded(to) else {
+            if let Some(component) = self.router.component(to.domain().as_str()) {
+                let _ = component.offer(stanza.clone().addressed(to.clone()));
+            }
+            return;
+        };
         let (me, them): (Jid, Jid) = (session.jid.clone().into(), to.clone().into());
         if contact.blocks(&me) {
             return;
@@ -255,7 +263,7 @@ impl Presence {
         stanza: Stanza,
     ) -> Result<(), VaultError> {
         if !self.router.serves(to.domain().as_str()) {
-            self.router.bounce(&stanza, StanzaCondition::RemoteServerNotFound.into());
+            self.depart(change, stanza);
             return Ok(());
         }
         let Some(user) = self.people.load(to).await? else {
@@ -415,9 +423,15 @@ impl Presence {
             self.show_all(user, &contact);
         }
         for contact in matching(user, other, |state| state.to) {
-            let Some(contact) = self.people.loaded(&contact) else { continue };
+            let loaded = self.people.loaded(&contact);
             for session in user.sessions().iter().filter(|session| session.priority().is_some()) {
-                session.outbox.push_all(self.visible(&contact, &user.jid, &session.jid.clone().into()));
+                match &loaded {
+                    Some(contact) => {
+                        let visible = self.visible(contact, &user.jid, &session.jid.clone().into());
+                        session.outbox.push_all(visible);
+                    }
+                    None => self.probe_outside(session, &contact),
+                }
             }
         }
     }

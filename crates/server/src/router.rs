@@ -13,10 +13,11 @@ use tokio::sync::mpsc;
 use vault::VaultError;
 
 use crate::carbons;
+use crate::component::Component;
 use crate::outbox::{Class, Copies, Parcel};
 use crate::people::{People, User};
-use crate::post::{Judged, Letter, Mail, Trail};
-use crate::service::{Circular, Service};
+use crate::post::{Judged, Letter, Mail, Trail, unreachable_now};
+use crate::service::{Circular, Incoming, Service};
 use crate::session::Session;
 
 /// Where a stanza goes.
@@ -30,6 +31,8 @@ pub enum Target {
     Host,
     /// A domain of a service, or something in it.
     Service(Arc<dyn Service>),
+    /// An external component's domain, or something in it.
+    Component(Arc<Component>),
     /// A domain that is not ours.
     Outside,
 }
@@ -59,6 +62,7 @@ struct Inner {
 enum Domain {
     People,
     Service(Arc<dyn Service>),
+    Component(Arc<Component>),
 }
 
 /// Work on the offline spool (XEP-0160), done outside the router because it waits for the disk.
@@ -88,12 +92,38 @@ impl Router {
         self.0.domains.write().entry(domain.to_owned()).or_insert(Domain::Service(service));
     }
 
+    /// Gives a component its domain. One that is taken stays what it is.
+    pub fn expect(&self, component: Arc<Component>) {
+        let domain = component.domain.as_str().to_owned();
+        self.0.domains.write().entry(domain).or_insert(Domain::Component(component));
+    }
+
+    /// The component that has a domain.
+    pub fn component(&self, domain: &str) -> Option<Arc<Component>> {
+        match self.0.domains.read().get(domain) {
+            Some(Domain::Component(component)) => Some(component.clone()),
+            _ => None,
+        }
+    }
+
+    /// All components, in alphabetical order.
+    pub fn components(&self) -> Vec<Arc<Component>> {
+        let domains = self.0.domains.read();
+        let components = domains.values().filter_map(|is| match is {
+            Domain::Component(component) => Some(component.clone()),
+            _ => None,
+        });
+        let mut components: Vec<_> = components.collect();
+        components.sort_unstable_by(|a, b| a.domain.as_str().cmp(b.domain.as_str()));
+        components
+    }
+
     /// The services, by domain, in alphabetical order.
     pub fn services(&self) -> Vec<(String, Arc<dyn Service>)> {
         let domains = self.0.domains.read();
         let services = domains.iter().filter_map(|(domain, is)| match is {
             Domain::Service(service) => Some((domain.clone(), service.clone())),
-            Domain::People => None,
+            Domain::People | Domain::Component(_) => None,
         });
         let mut services: Vec<_> = services.collect();
         services.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -110,6 +140,7 @@ impl Router {
         match self.0.domains.read().get(to.domain().as_str()) {
             None => return Ok(Target::Outside),
             Some(Domain::Service(service)) => return Ok(Target::Service(service.clone())),
+            Some(Domain::Component(component)) => return Ok(Target::Component(component.clone())),
             Some(Domain::People) => {}
         }
         if to.node().is_none() {
@@ -140,7 +171,7 @@ impl Router {
     fn circular(&self, circular: &Circular, sequence: Option<Sequence>) {
         let id = sequence.map(|sequence| self.stanza_id(sequence));
         for sheet in &circular.sheets {
-            sheet.deliver(id.as_ref());
+            sheet.deliver(id.as_ref(), self);
         }
     }
 
@@ -149,6 +180,7 @@ impl Router {
             (Target::User(user), Kind::Message) => self.message(letter, user, sequence),
             (Target::User(user), Kind::Presence) => self.presence(letter, user),
             (Target::User(user), Kind::Iq) => self.iq(letter, user),
+            (Target::Component(component), _) => self.hand_over(letter, component, sequence),
             // What reaches nobody was refused before it was archived, and services get theirs before.
             (Target::Host | Target::Nobody | Target::Outside | Target::Service(_), _) => {}
         }
@@ -194,6 +226,18 @@ impl Router {
         carbons::copy(stanza, letter, user, &served, id.as_ref());
     }
 
+    /// To a component, which takes it or not.
+    fn hand_over(&self, letter: &Letter, component: &Component, sequence: Option<Sequence>) {
+        let stanza = letter.stanza.clone().addressed(letter.to.clone());
+        match component.offer(stanza) {
+            Ok(()) => {
+                let id = sequence.map(|sequence| self.stanza_id(sequence));
+                carbons::copy_sent(&letter.stanza, letter, id.as_ref());
+            }
+            Err(stanza) => self.bounce_undelivered(&stanza),
+        }
+    }
+
     fn presence(&self, letter: &Letter, user: &User) {
         let stanza = &letter.stanza;
         let source: Box<str> = stanza.from.as_ref().map(Jid::as_str).unwrap_or_default().into();
@@ -228,11 +272,49 @@ impl Router {
         }
     }
 
-    /// Delivers an answer that the server makes to one local session.
+    /// Tells the sender of a message or a question that what serves its address did not take it.
+    pub fn bounce_undelivered(&self, stanza: &Stanza) {
+        if stanza.kind != Kind::Presence {
+            self.bounce(stanza, unreachable_now());
+        }
+    }
+
+    /// Delivers an answer that the server makes, to wherever the question came from.
     pub fn reply(&self, reply: &Stanza) {
-        let Some(Ok(to)) = reply.to.as_ref().map(Jid::try_as_full) else { return };
-        if let Some(session) = self.session(to) {
-            session.outbox.push(Parcel::stanza(outgoing(reply, &to.clone().into())));
+        let Some(to) = &reply.to else { return };
+        let domain = self.0.domains.read().get(to.domain().as_str()).cloned();
+        match domain {
+            Some(Domain::People) => self.reply_to_person(reply, to),
+            Some(Domain::Component(component)) => {
+                // Nobody is told that an answer was not taken.
+                let _ = component.offer(reply.clone());
+            }
+            Some(Domain::Service(service)) => {
+                let incoming = Incoming { stanza: reply.clone(), sender: None, errand: None };
+                tokio::spawn(async move { service.receive(incoming).await });
+            }
+            None => {}
+        }
+    }
+
+    fn reply_to_person(&self, reply: &Stanza, to: &Jid) {
+        match to.try_as_full() {
+            Ok(full) => {
+                if let Some(session) = self.session(full) {
+                    session.outbox.push(Parcel::stanza(outgoing(reply, to)));
+                }
+            }
+            // What became of a subscription concerns the whole account (RFC 6121 §8.5.2.1.3).
+            Err(bare) if reply.kind == Kind::Presence => {
+                if let Some(user) = self.0.people.loaded(bare) {
+                    user.each_session(|session| {
+                        if session.priority().is_some() {
+                            session.outbox.push(Parcel::stanza(outgoing(reply, to)));
+                        }
+                    });
+                }
+            }
+            Err(_) => {}
         }
     }
 

@@ -5,13 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use archive::{Archive, ArchiveError};
-use stanza::BareJid;
+use stanza::{BareJid, StreamCondition};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use vault::Vault;
 
 use crate::accounts::Accounts;
-use crate::config::{Config, EncryptedMessages};
+use crate::border::Border;
+use crate::component::{self, Component};
+use crate::config::{Config, EncryptedMessages, Limits};
 use crate::connection::Clerk;
 use crate::fates::Fates;
 use crate::history::{History, Spooled};
@@ -40,6 +42,7 @@ pub struct Server {
     vault: Vault,
     tls: Tls,
     accounts: Accounts,
+    router: Router,
     trail: Trail,
     sign_in: SignIn,
     web: Arc<Web>,
@@ -60,6 +63,8 @@ pub struct Addresses {
     pub http: Vec<SocketAddr>,
     /// The web, TLS.
     pub https: Vec<SocketAddr>,
+    /// External components.
+    pub component: Vec<SocketAddr>,
 }
 
 /// Why a server does not start.
@@ -118,6 +123,10 @@ impl Server {
         let domains = config.domains.iter().map(|domain| domain.as_str().to_owned());
         let router = Router::new(domains, people.clone(), trail.clone(), spool.clone());
         let router = delivery.get_or_init(|| router).clone();
+        for component in &config.components {
+            let (domain, secret) = (component.domain.clone(), component.secret.clone());
+            router.expect(Arc::new(Component::new(domain, secret, component_bounds(limits))));
+        }
 
         let rules = policy::Rules {
             encrypted: match config.policy.encrypted_messages {
@@ -169,10 +178,12 @@ impl Server {
         let capabilities = disco.capabilities().clone();
         handlers.push(Arc::new(disco));
 
+        let desk = Desk::new(router.clone(), post.clone(), handlers);
+        let border = Border { post: post.clone(), presence: presence.clone(), desk: desk.clone() };
         let clerk = Clerk {
-            post: post.clone(),
+            post,
             presence,
-            desk: Desk::new(router.clone(), post, handlers),
+            desk,
             router: router.clone(),
             sessions: sessions.clone(),
             stanzas_per_second: limits.stanzas_per_second.map_or(0, |rate| rate.get()),
@@ -182,6 +193,7 @@ impl Server {
             users: users.clone(),
             limit: Arc::new(SignInLimit::new(limits.registrations_per_minute)),
         });
+        let stanza_limits = stanza::Limits { stanza_bytes: limits.stanza_bytes, ..Default::default() };
         let gate = Gate {
             domains: config.domains.clone().into(),
             tls: tls.clone(),
@@ -189,12 +201,21 @@ impl Server {
             people: people.clone(),
             clerk,
             registration,
-            limits: stanza::Limits { stanza_bytes: limits.stanza_bytes, ..stanza::Limits::default() },
+            limits: stanza_limits,
             preauth: limits.preauth,
             trail: trail.clone(),
             capabilities,
         };
         let permits = limits.connections.map(|most| Arc::new(Semaphore::new(most.get())));
+        let port = Arc::new(component::Port {
+            router: router.clone(),
+            border,
+            limits: stanza_limits,
+            preauth: (limits.preauth, limits.preauth_bytes),
+            attempts: sign_in.limit().clone(),
+            permits: permits.clone(),
+            alive: alive.0.downgrade(),
+        });
         let hall = Arc::new(Hall {
             gate: Arc::new(gate),
             insecure: config.development.insecure_login,
@@ -211,12 +232,12 @@ impl Server {
             health,
             Arc::new(move |socket, peer| Box::pin(listen::websocket(socket, peer, web_hall.clone()))),
         );
-        let addresses = Self::listen(config, &hall, &web, &tls, permits, &stopping).await?;
+        let addresses = Self::listen(config, &hall, &web, &tls, &port, &stopping).await?;
 
         tokio::spawn(spool_worker(spooled, people.clone(), spooling));
         sessions.wake(&vault, &people).await.map_err(ArchiveError::from)?;
         tokio::spawn(sweep(people.clone(), stopping));
-        Ok(Self { vault, addresses, tls, accounts, trail, sign_in, web, stop, spool, alive })
+        Ok(Self { vault, addresses, tls, accounts, router, trail, sign_in, web, stop, spool, alive })
     }
 
     async fn listen(
@@ -224,7 +245,7 @@ impl Server {
         hall: &Arc<Hall>,
         web: &Arc<Web>,
         tls: &Tls,
-        permits: Option<Arc<Semaphore>>,
+        port: &Arc<component::Port>,
         stopping: &watch::Receiver<bool>,
     ) -> Result<Addresses, StartError> {
         let mut addresses = Addresses::default();
@@ -233,6 +254,13 @@ impl Server {
         let xmpp_tls = bind("listen.xmpp_tls", &config.listen.xmpp_tls, &mut addresses.xmpp_tls).await?;
         let http = bind("listen.http", &config.listen.http, &mut addresses.http).await?;
         let https = bind("listen.https", &config.listen.https, &mut addresses.https).await?;
+        let components = match config.components.is_empty() {
+            true => Vec::new(),
+            false => bind("listen.component", &config.listen.component, &mut addresses.component).await?,
+        };
+        for listener in components {
+            tokio::spawn(component::accept(listener, port.clone(), stopping.clone()));
+        }
         for (listeners, direct_tls) in [(xmpp, false), (xmpp_tls, true)] {
             for listener in listeners {
                 tokio::spawn(listen::accept(listener, direct_tls, hall.clone(), stopping.clone()));
@@ -241,7 +269,7 @@ impl Server {
         let routes = http::router(web.clone());
         for (listeners, tls) in [(http, None), (https, Some(tls.clone()))] {
             for listener in listeners {
-                let door = Door { listener, tls: tls.clone(), permits: permits.clone() };
+                let door = Door { listener, tls: tls.clone(), permits: hall.permits.clone() };
                 tokio::spawn(http::serve(door, routes.clone(), stopping.clone()));
             }
         }
@@ -290,10 +318,13 @@ impl Server {
     /// Stops: no new connections, `system-shutdown` to every stream, what is undelivered to the spool, a last commit
     /// and checkpoint.
     pub async fn shutdown(self) {
-        let Self { vault, accounts, trail, stop, spool, alive: (guard, mut alive), .. } = self;
+        let Self { vault, accounts, router, trail, stop, spool, alive: (guard, mut alive), .. } = self;
         let _ = stop.send(true);
         let Accounts { people, sessions, .. } = accounts;
         let resumable = sessions.shut(&people).await;
+        for component in router.components() {
+            component.close(StreamCondition::SystemShutdown);
+        }
         drop(guard);
         // Connections that are still signing in hold a guard too; they are cut off at the deadline.
         let _ = tokio::time::timeout(DRAIN, alive.recv()).await;
@@ -310,6 +341,12 @@ impl Server {
         }
         trail.shutdown().await;
     }
+}
+
+/// A component stands for many people, so more may wait for it than for a client.
+fn component_bounds(limits: &Limits) -> Bounds {
+    let parcels = limits.outbox_stanzas.get().saturating_mul(10);
+    Bounds { parcels, bytes: limits.outbox_bytes.get().saturating_mul(10) }
 }
 
 async fn bind(

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
-use stanza::{Head, Kind, Outgoing, Stanza, StanzaError};
+use stanza::{Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError};
 
 use crate::outbox::{Class, Parcel};
-use crate::router::StanzaId;
+use crate::router::{Router, StanzaId};
 use crate::session::{Errand, Session};
 
 /// A stanza for a service. Its `from` is true and its `to` is set.
@@ -87,6 +87,9 @@ pub type Readers = Arc<[Reader]>;
 pub enum Reader {
     /// A client of this server.
     Session(Arc<Session>),
+    /// An address outside this server's accounts. What cannot be handed over comes back to the sheet's sender as an
+    /// error.
+    Outside(Jid),
 }
 
 impl Sheet {
@@ -96,7 +99,7 @@ impl Sheet {
     }
 
     /// One buffer for the heads of all readers, one tail.
-    pub(crate) fn deliver(&self, id: Option<&StanzaId>) {
+    pub(crate) fn deliver(&self, id: Option<&StanzaId>, router: &Router) {
         let stanza = &self.stanza;
         let mut extra = Vec::new();
         if let (Some(id), Some(by)) = (id, &self.archived_by) {
@@ -105,7 +108,16 @@ impl Sheet {
         let each = 160 + extra.len() + stanza.from.as_ref().map_or(0, |from| from.as_str().len());
         let mut buffer = BytesMut::with_capacity(self.readers.len() * each);
         let mut head = Vec::with_capacity(each + 64);
-        for Reader::Session(session) in self.readers.iter() {
+        let mut identified = None;
+        for reader in self.readers.iter() {
+            let session = match reader {
+                Reader::Session(session) => session,
+                Reader::Outside(to) => {
+                    let stanza = identified.get_or_insert_with(|| self.identified(&extra)).clone();
+                    hand_over(stanza.addressed(to.clone()), router);
+                    continue;
+                }
+            };
             head.clear();
             Head { to: Some(session.jid.as_str()), ..stanza.head() }.write(&mut head, None);
             buffer.extend_from_slice(&head);
@@ -113,6 +125,19 @@ impl Sheet {
             let out = Outgoing { head: buffer.split().freeze(), tail: stanza.tail().clone() };
             session.outbox.push(Parcel { out, class: self.class(id), sequence: None, copies: None });
         }
+    }
+
+    /// The stanza with what goes before its payload.
+    fn identified(&self, extra: &[u8]) -> Stanza {
+        if extra.is_empty() {
+            return self.stanza.clone();
+        }
+        let mut bytes = Vec::with_capacity(extra.len() + self.stanza.tail().len() + 192);
+        self.stanza.head().write(&mut bytes, Some(stanza::ns::CLIENT));
+        bytes.extend_from_slice(extra);
+        bytes.extend_from_slice(self.stanza.tail());
+        // Both halves are stanzas' own, so there is nothing in them that could not be read.
+        Stanza::parse(&bytes).unwrap_or_else(|_| self.stanza.clone())
     }
 
     /// What a client that nobody looks at can do without for now (XEP-0352).
@@ -125,5 +150,18 @@ impl Sheet {
             (Kind::Message, _) if id.is_none() && !crate::post::has_content(stanza) => Class::CanWait,
             _ => Class::Urgent,
         }
+    }
+}
+
+/// To an address outside this server's accounts.
+fn hand_over(stanza: Stanza, router: &Router) {
+    let Some(domain) = stanza.to.as_ref().map(|to| to.domain().as_str()) else { return };
+    match router.component(domain) {
+        Some(component) => {
+            if let Err(stanza) = component.offer(stanza) {
+                router.bounce_undelivered(&stanza);
+            }
+        }
+        None => router.bounce(&stanza, StanzaCondition::RemoteServerNotFound.into()),
     }
 }

@@ -10,13 +10,17 @@ use jid::DomainPart;
 
 use super::raw::{self, Raw};
 use super::{
-    Config, ConfigError, Contact, Development, EncryptedMessages, Http, KeySource, Limits, Listen, Log,
-    LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, Secret, Sources, TlsFiles, keys,
+    ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages, Http, KeySource, Limits,
+    Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, Secret, Sources,
+    TlsFiles, keys,
 };
 
 const DEFAULT_DOMAIN: &str = "localhost";
 const DEFAULT_DATA: &str = "./data";
 const DEFAULT_LOG_LEVEL: &str = "info";
+
+/// What a domain has below it.
+const SERVICES: [&str; 3] = ["conference", "upload", "pubsub"];
 
 /// RFC 6120 §13.12: a server must not refuse stanzas below this size.
 const SMALLEST_STANZA_LIMIT: u64 = 10_000;
@@ -136,7 +140,9 @@ impl Check {
                 ),
             );
         }
+        let components = self.components(raw.components, &domains);
         Config {
+            components,
             domains,
             data,
             key,
@@ -186,7 +192,7 @@ impl Check {
             domains.push(localhost());
         }
         for domain in &domains {
-            for service in ["conference", "upload", "pubsub"] {
+            for service in SERVICES {
                 let name = format!("{service}.{domain}");
                 if domains.iter().any(|other| other.as_str() == name) {
                     self.refuse(
@@ -197,6 +203,31 @@ impl Check {
             }
         }
         domains
+    }
+
+    fn components(&mut self, raw: Vec<raw::Component>, domains: &[DomainPart]) -> Vec<ComponentSecret> {
+        let mut components: Vec<ComponentSecret> = Vec::new();
+        for raw::Component { domain: name, secret } in raw {
+            let domain = match DomainPart::new(&name).map(Cow::into_owned) {
+                Ok(domain) => domain,
+                Err(error) => {
+                    self.refuse("components", &format!("{name:?} is not a domain: {error}"));
+                    continue;
+                }
+            };
+            let is_service = |ours: &DomainPart| {
+                SERVICES.iter().any(|service| domain.as_str() == format!("{service}.{ours}"))
+            };
+            if domains.contains(&domain) || domains.iter().any(is_service) {
+                self.refuse("components", &format!("{domain} is served by this server itself"));
+            } else if components.iter().any(|other| other.domain == domain) {
+                self.refuse("components", &format!("{domain} is there twice"));
+            } else if secret.is_empty() {
+                self.refuse("components", &format!("{domain} needs a secret that nobody can guess"));
+            }
+            components.push(ComponentSecret { domain, secret: Secret::new(secret) });
+        }
+        components
     }
 
     fn key(&mut self, raw: raw::Key, data: &Path) -> KeySource {

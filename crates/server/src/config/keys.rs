@@ -30,7 +30,15 @@ pub enum Kind {
     Switch,
     /// A whole number from zero up.
     Count,
+    /// Any number of tables (`[[name]]`) with these fields; in the environment a TOML list of inline tables.
+    Tables(&'static [Field]),
 }
+
+/// A field of a [`Kind::Tables`] and its kind of value.
+pub type Field = (&'static str, Kind);
+
+/// Fields of `[[components]]`.
+const COMPONENT: &[Field] = &[("domain", Kind::Text), ("secret", Kind::Text)];
 
 const fn key(path: &'static str, kind: Kind) -> Key {
     Key { path, kind }
@@ -77,6 +85,7 @@ pub const KEYS: &[Key] = &[
     key("log.format", Kind::Text),
     key("log.level", Kind::Text),
     key("development.insecure_login", Kind::Switch),
+    key("components", Kind::Tables(COMPONENT)),
 ];
 
 impl Key {
@@ -93,6 +102,7 @@ impl Kind {
             Self::Texts => "a list of strings, such as [\"one\", \"two\"]",
             Self::Switch => "true or false",
             Self::Count => "a whole number, zero or more",
+            Self::Tables(_) => "tables, each under its name in double brackets",
         }
     }
 
@@ -104,6 +114,9 @@ impl Kind {
             }
             (Self::Count, DeValue::Integer(number)) => {
                 i64::from_str_radix(number.as_str(), number.radix()).is_ok_and(|number| number >= 0)
+            }
+            (Self::Tables(_), DeValue::Array(items)) => {
+                items.iter().all(|item| matches!(item.get_ref(), DeValue::Table(_)))
             }
             _ => false,
         }
@@ -124,6 +137,7 @@ impl Kind {
                 _ => None,
             },
             Self::Count => text.parse::<i64>().ok().filter(|number| *number >= 0).map(Into::into),
+            Self::Tables(fields) => read_tables(text, fields),
         }
     }
 
@@ -133,8 +147,25 @@ impl Kind {
             Self::Texts => "values separated by commas",
             Self::Switch => "true or false",
             Self::Count => "a whole number, zero or more",
+            Self::Tables(_) => "a list such as [{name = \"value\"}] with the fields of the documentation",
         }
     }
+}
+
+/// A list of inline tables, in which every field is known and of its kind.
+fn read_tables(text: &str, fields: &[Field]) -> Option<toml::Value> {
+    let document = format!("list = {}", if text.is_empty() { "[]" } else { text });
+    let table = DeTable::parse(&document).ok()?;
+    let (_, list) = table.get_ref().iter().next().filter(|_| table.get_ref().len() == 1)?;
+    let DeValue::Array(items) = list.get_ref() else { return None };
+    let known = |table: &DeTable<'_>| {
+        table.iter().all(|(name, value)| {
+            fields.iter().any(|(field, kind)| field == name.get_ref() && kind.accepts(value.get_ref()))
+        })
+    };
+    let all = items.iter().all(|item| matches!(item.get_ref(), DeValue::Table(table) if known(table)));
+    let mut parsed: toml::Table = all.then(|| toml::from_str(&document).ok()).flatten()?;
+    parsed.remove("list")
 }
 
 /// Checks that a file names only keys that exist, each with its kind of value.
@@ -151,6 +182,18 @@ fn check_table(text: &str, file: &str, section: &str, table: &DeTable<'_>, probl
             _ => format!("{section}.{}", name.get_ref()),
         };
         let what = match (KEYS.iter().find(|key| key.path == path), value.get_ref()) {
+            (Some(Key { kind: Kind::Tables(fields), .. }), DeValue::Array(items)) => {
+                for item in items {
+                    match item.get_ref() {
+                        DeValue::Table(inner) => check_fields(text, file, &path, fields, inner, problems),
+                        _ => problems.push(Problem {
+                            place: format!("{file}:{}", line(text, item.span().start)),
+                            what: format!("{path} wants tables; write [[{path}]] above each"),
+                        }),
+                    }
+                }
+                continue;
+            }
             (Some(key), value) if key.kind.accepts(value) => continue,
             (Some(key), _) => format!("{path} wants {}", key.kind.wants()),
             (None, DeValue::Table(inner)) if is_section(&path) => {
@@ -159,6 +202,27 @@ fn check_table(text: &str, file: &str, section: &str, table: &DeTable<'_>, probl
             }
             (None, _) if is_section(&path) => format!("{path} is a section; write [{path}] above its keys"),
             (None, _) => unknown(&path),
+        };
+        problems.push(Problem { place: format!("{file}:{}", line(text, name.span().start)), what });
+    }
+}
+
+fn check_fields(
+    text: &str,
+    file: &str,
+    path: &str,
+    fields: &[Field],
+    table: &DeTable<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    for (name, value) in table {
+        let what = match fields.iter().find(|(field, _)| field == name.get_ref()) {
+            Some((_, kind)) if kind.accepts(value.get_ref()) => continue,
+            Some((field, kind)) => format!("{path}: {field} wants {}", kind.wants()),
+            None => {
+                let known: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
+                format!("{path} has no {}; it has {}", name.get_ref(), known.join(", "))
+            }
         };
         problems.push(Problem { place: format!("{file}:{}", line(text, name.span().start)), what });
     }

@@ -20,6 +20,14 @@ pub(super) struct Raw {
     pub(super) contact: Contact,
     pub(super) log: Log,
     pub(super) development: Development,
+    pub(super) components: Vec<Component>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Component {
+    pub(super) domain: String,
+    pub(super) secret: String,
 }
 
 #[derive(Deserialize, Default)]

@@ -146,6 +146,7 @@ fn every_key_of_the_table_is_understood() {
             Kind::Texts => "x",
             Kind::Switch => "true",
             Kind::Count => "1",
+            Kind::Tables(_) => "[]",
         };
         // Most of these values are refused; none may be unknown to the structs behind the table.
         if let Err(error) = load_with("", &[(&key.variable(), value)]) {
@@ -182,6 +183,42 @@ fn paths_of_the_file_are_relative_to_the_file() {
     let config = Config::load(&sources).unwrap();
     assert_eq!(config.data, PathBuf::from("elsewhere"));
     assert_eq!(config.key, KeySource::File("elsewhere.key".into()));
+}
+
+#[test]
+fn components_come_from_the_file_or_from_the_environment() {
+    let file =
+        "domain = \"corp.example\"\n[[components]]\ndomain = \"IRC.corp.example\"\nsecret = \"s3cret\"\n";
+    let config = load(file).unwrap();
+    assert_eq!(config.components[0].domain.as_str(), "irc.corp.example");
+    assert_eq!(config.components[0].secret.expose(), "s3cret");
+    assert!(!format!("{config:?}").contains("s3cret"));
+
+    let twin = "[{domain = \"sms.corp.example\", secret = \"a\"}, {domain = \"b.example\", secret = \"b\"}]";
+    let config = load_with(file, &[("CHANCERY_COMPONENTS", twin)]).unwrap();
+    let domains: Vec<&str> = config.components.iter().map(|component| component.domain.as_str()).collect();
+    assert_eq!(domains, ["sms.corp.example", "b.example"]);
+    for broken in ["sms.corp.example", "[1]", "[{domain = \"a\", secrets = \"b\"}]", "[]\ndomain = \"a\""] {
+        let error = load_with("", &[("CHANCERY_COMPONENTS", broken)]).unwrap_err().to_string();
+        assert!(error.contains("CHANCERY_COMPONENTS"), "{broken}: {error}");
+    }
+}
+
+#[test]
+fn a_component_has_a_domain_of_its_own_and_a_secret() {
+    let with = |lines: &str| refusal(&format!("domain = \"corp.example\"\n{lines}"));
+    let component = |domain: &str, secret: &str| {
+        format!("[[components]]\ndomain = \"{domain}\"\nsecret = \"{secret}\"\n")
+    };
+    assert!(with(&component("corp.example", "x")).contains("served by this server itself"));
+    assert!(with(&component("conference.corp.example", "x")).contains("served by this server itself"));
+    assert!(with(&component("a.example", "x").repeat(2)).contains("is there twice"));
+    assert!(with(&component("a.example", "")).contains("needs a secret"));
+    assert!(
+        with("[[components]]\nname = \"a\"\n").contains(":3: components has no name; it has domain, secret")
+    );
+    assert!(with("[[components]]\ndomain = 3\n").contains("domain wants a string"));
+    assert!(with("components = [3]\n").contains("wants tables"));
 }
 
 #[test]

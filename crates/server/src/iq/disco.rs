@@ -13,7 +13,8 @@ use xmpp_parsers::hashes::Algo;
 use xmpp_parsers::ns;
 
 use super::adhoc::{self, AdHoc};
-use super::{Answer, Handler, Place, Request};
+use super::{Answer, Foreign, Handler, Place, Request};
+use crate::component::Component;
 use crate::config::{Contact, EncryptedMessages};
 use crate::router::Router;
 use crate::service::Service;
@@ -128,7 +129,11 @@ impl Disco {
             let (_, _, name) = service.identity();
             el("item", ns::DISCO_ITEMS).with("jid", domain).with("name", name).build()
         };
-        self.router.services().into_iter().map(item).collect()
+        let component = |component: Arc<Component>| {
+            el("item", ns::DISCO_ITEMS).with("jid", component.domain.as_str()).build()
+        };
+        let components = self.router.components().into_iter().filter(|component| component.is_connected());
+        self.router.services().into_iter().map(item).chain(components.map(component)).collect()
     }
 }
 
@@ -195,6 +200,26 @@ impl Handler for Disco {
             true => self.info(&request).await,
             false => self.items(&request).await,
         }
+    }
+
+    async fn handle_foreign(&self, request: Foreign<'_>) -> Answer {
+        if request.set {
+            return Err(StanzaCondition::BadRequest.into());
+        }
+        if !request.may_see() {
+            return Err(StanzaCondition::ServiceUnavailable.into());
+        }
+        let node = request.payload.attr("node").filter(|node| !node.is_empty());
+        let ns = request.payload.ns();
+        let content = match (ns == ns::DISCO_INFO, request.user, node) {
+            (true, None, None) => self.host.clone(),
+            (true, None, Some(node)) if node == self.node => self.host.clone(),
+            (true, Some(_), None) => self.account.clone(),
+            (false, None, None) => self.services(),
+            (false, Some(_), None) => Vec::new(),
+            (_, _, Some(_)) => return Err(no_such_node()),
+        };
+        Ok(Some(el("query", &ns).with("node", node).append_all(content).build()))
     }
 }
 

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use stanza::{StanzaCondition, StanzaError};
 use vault::Vault;
 
-use super::{Answer, Handler, Place, Request, bad_request};
+use super::{Answer, Foreign, Handler, Place, Request, bad_request};
 use crate::clock;
-use crate::people::LastSeen;
+use crate::people::{LastSeen, User};
 use crate::post::disk_error;
 use crate::xml::{With, el};
 
@@ -35,7 +35,7 @@ impl Handler for Last {
         }
         let user = request.user;
         if request.place == Place::Host {
-            return Ok(Some(el("query", LAST).with("seconds", self.started.elapsed().as_secs()).build()));
+            return self.uptime();
         }
         // XEP-0012 §6: when somebody was here is as private as whether they are.
         if request.place == Place::Other
@@ -43,6 +43,25 @@ impl Handler for Last {
         {
             return Err(StanzaCondition::Forbidden.into());
         }
+        self.seen(user).await
+    }
+
+    async fn handle_foreign(&self, request: Foreign<'_>) -> Answer {
+        match request.user {
+            _ if request.set => Err(bad_request("The last activity can only be read.")),
+            None => self.uptime(),
+            Some(user) if request.may_see() => self.seen(user).await,
+            Some(_) => Err(StanzaCondition::Forbidden.into()),
+        }
+    }
+}
+
+impl Last {
+    fn uptime(&self) -> Answer {
+        Ok(Some(el("query", LAST).with("seconds", self.started.elapsed().as_secs()).build()))
+    }
+
+    async fn seen(&self, user: &User) -> Answer {
         if user.sessions().iter().any(|session| session.priority().is_some()) {
             return Ok(Some(el("query", LAST).with("seconds", "0").build()));
         }

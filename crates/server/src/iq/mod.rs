@@ -77,6 +77,25 @@ impl After {
     }
 }
 
+/// An IQ of type `get` or `set` from outside this server's accounts.
+pub struct Foreign<'a> {
+    /// Whether it is a `set`.
+    pub set: bool,
+    /// The one child.
+    pub payload: Element,
+    /// Who asks.
+    pub from: &'a Jid,
+    /// The account that is asked; `None` for a domain of ours.
+    pub user: Option<&'a Arc<User>>,
+}
+
+impl Foreign<'_> {
+    /// Whether the account that is asked lets who asks see its presence (RFC 6121 §8.5).
+    pub fn may_see(&self) -> bool {
+        self.user.is_none_or(|user| user.roster(|roster| roster.state(&self.from.to_bare()).from))
+    }
+}
+
 /// What is sent back: the payload of the result, if it has any.
 pub type Answer = Result<Option<Element>, StanzaError>;
 
@@ -93,6 +112,11 @@ pub trait Handler: Send + Sync {
 
     /// Answers.
     async fn handle(&self, request: Request<'_>) -> Answer;
+
+    /// Answers somebody outside; by default there is nothing for them.
+    async fn handle_foreign(&self, _: Foreign<'_>) -> Answer {
+        Err(StanzaCondition::ServiceUnavailable.into())
+    }
 }
 
 /// Handlers by element name and namespace, each with the places where it serves that.
@@ -144,7 +168,9 @@ impl Desk {
                 Ok(Target::Nobody) => {
                     return self.router.bounce(&stanza, StanzaCondition::ServiceUnavailable.into());
                 }
-                Ok(Target::Outside | Target::Service(_)) => return self.post.send(session, stanza).await,
+                Ok(Target::Outside | Target::Service(_) | Target::Component(_)) => {
+                    return self.post.send(session, stanza).await;
+                }
                 Err(error) => return self.router.bounce(&stanza, disk_error(&error)),
             }
         };
@@ -191,6 +217,59 @@ impl Desk {
         session.outbox.push(Parcel::stanza(outgoing(&reply, &session.jid.clone().into())));
         after.run();
         Ok(())
+    }
+
+    /// Takes in an IQ from outside: answers it, or sends it on.
+    pub async fn admit(&self, stanza: Stanza) {
+        let Some(to) = stanza.to.clone() else { return };
+        let request = match stanza.type_.as_deref() {
+            Some("get" | "set") => stanza.children().len() == 1 && stanza.id.is_some(),
+            Some("result" | "error") => {
+                if to.is_full() || !self.router.serves(to.domain().as_str()) {
+                    self.post.admit(stanza).await;
+                }
+                return;
+            }
+            _ => false,
+        };
+        if !request {
+            return self.router.bounce(&stanza, StanzaCondition::BadRequest.into());
+        }
+        if to.is_full() && to.node().is_some() {
+            return self.post.admit(stanza).await;
+        }
+        let answer = match self.router.resolve(&to).await {
+            Ok(Target::Host) => self.answer_foreign(&stanza, None).await,
+            Ok(Target::User(user)) => self.answer_foreign(&stanza, Some(&user)).await,
+            Ok(Target::Nobody) => Err(StanzaCondition::ServiceUnavailable.into()),
+            Ok(Target::Outside | Target::Service(_) | Target::Component(_)) => {
+                return self.post.admit(stanza).await;
+            }
+            Err(error) => Err(disk_error(&error)),
+        };
+        let answer = answer.and_then(|payload| {
+            let reply = Stanza::result_of(&stanza).with_payload(payload.as_ref());
+            reply.map_err(|_| StanzaCondition::InternalServerError.into())
+        });
+        match answer {
+            Ok(reply) => self.router.reply(&reply),
+            Err(error) => self.router.bounce(&stanza, error),
+        }
+    }
+
+    async fn answer_foreign(&self, stanza: &Stanza, user: Option<&Arc<User>>) -> Answer {
+        let unavailable = || StanzaError::from(StanzaCondition::ServiceUnavailable);
+        let from = stanza.from.as_ref().ok_or_else(unavailable)?;
+        if user.is_some_and(|user| user.blocks(from)) {
+            return Err(unavailable());
+        }
+        let child = stanza.children().first().ok_or_else(unavailable)?;
+        let served = self.handlers.get(&(child.name(), child.ns())).ok_or_else(unavailable)?;
+        let place = if user.is_some() { Place::Other } else { Place::Host };
+        let handler = served.iter().find(|(places, _)| places.contains(&place)).map(|(_, handler)| handler);
+        let payload = stanza.payload_element(child);
+        let foreign = Foreign { set: stanza.is_type("set"), payload, from, user };
+        handler.ok_or_else(unavailable)?.handle_foreign(foreign).await
     }
 
     /// Results and errors go to the resource that asked; those for the server itself end here.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use xmpp_parsers::ns;
 
-use super::{Answer, Handler, Place, Request};
+use super::{Answer, Foreign, Handler, Place, Request};
 
 /// Answers with nothing, which says that both ends are alive.
 pub struct Ping;
@@ -15,6 +15,10 @@ impl Handler for Ping {
     }
 
     async fn handle(&self, _: Request<'_>) -> Answer {
+        Ok(None)
+    }
+
+    async fn handle_foreign(&self, _: Foreign<'_>) -> Answer {
         Ok(None)
     }
 }

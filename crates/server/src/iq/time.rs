@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use xmpp_parsers::ns;
 
-use super::{Answer, Handler, Place, Request, bad_request};
+use super::{Answer, Foreign, Handler, Place, Request, bad_request};
 use crate::clock;
 use crate::xml::{el, text};
 
@@ -17,14 +17,22 @@ impl Handler for Time {
     }
 
     async fn handle(&self, request: Request<'_>) -> Answer {
-        if request.set {
-            return Err(bad_request("The time can only be read."));
-        }
-        let time = el("time", ns::TIME).append(text("tzo", ns::TIME, "+00:00")).append(text(
-            "utc",
-            ns::TIME,
-            clock::stamp(clock::micros()),
-        ));
-        Ok(Some(time.build()))
+        answer(request.set)
     }
+
+    async fn handle_foreign(&self, request: Foreign<'_>) -> Answer {
+        answer(request.set)
+    }
+}
+
+fn answer(set: bool) -> Answer {
+    if set {
+        return Err(bad_request("The time can only be read."));
+    }
+    let time = el("time", ns::TIME).append(text("tzo", ns::TIME, "+00:00")).append(text(
+        "utc",
+        ns::TIME,
+        clock::stamp(clock::micros()),
+    ));
+    Ok(Some(time.build()))
 }

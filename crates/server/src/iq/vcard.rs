@@ -10,7 +10,7 @@ use stanza::{BareJid, StanzaCondition, StanzaError};
 use vault::{Expect, Record, Vault, Write};
 
 use super::vcard_forms::{TEMP, VCARD4, temp_of, vcard4_of};
-use super::{Answer, Handler, Place, Request, bad_request};
+use super::{Answer, Foreign, Handler, Place, Request, bad_request};
 use crate::directory::Profile;
 use crate::post::disk_error;
 use crate::users::Users;
@@ -57,21 +57,25 @@ impl Handler for VCardDesk {
         if request.set {
             return self.set(&request).await;
         }
-        let found = match self.stored(&request).await? {
-            Some(found) => Some(found),
-            None => self.made_up(&request.user.jid).await?,
-        };
-        let wants_temp = request.payload.has_ns(TEMP);
-        match found {
-            Some(found) if found.ns() == request.payload.ns() => Ok(Some(found)),
-            Some(found) if wants_temp => Ok(Some(temp_of(&found))),
-            Some(found) => Ok(Some(vcard4_of(&found))),
+        match self.read(&request.user.jid, request.payload.has_ns(TEMP)).await? {
+            Some(found) => Ok(Some(found)),
             None if request.place == Place::Own => {
                 Ok(Some(Element::bare(request.payload.name(), request.payload.ns())))
             }
-            None => Err(StanzaError::new(StanzaCondition::ItemNotFound, "There is no vCard.")),
+            None => Err(nothing()),
         }
     }
+
+    async fn handle_foreign(&self, request: Foreign<'_>) -> Answer {
+        // A name and a telephone number are for those whom the person lets see them.
+        let user = request.user.filter(|_| request.may_see() && !request.set);
+        let user = user.ok_or(StanzaCondition::Forbidden)?;
+        self.read(&user.jid, request.payload.has_ns(TEMP)).await?.ok_or_else(nothing).map(Some)
+    }
+}
+
+fn nothing() -> StanzaError {
+    StanzaError::new(StanzaCondition::ItemNotFound, "There is no vCard.")
 }
 
 impl VCardDesk {
@@ -93,8 +97,21 @@ impl VCardDesk {
         Ok(None)
     }
 
-    async fn stored(&self, request: &Request<'_>) -> Result<Option<Element>, StanzaError> {
-        let stored = self.vault.get::<VCard>("", request.user.jid.as_str()).await;
+    /// The card in the form that is wanted.
+    async fn read(&self, jid: &BareJid, temp: bool) -> Result<Option<Element>, StanzaError> {
+        let found = match self.stored(jid).await? {
+            Some(found) => Some(found),
+            None => self.made_up(jid).await?,
+        };
+        Ok(found.map(|found| match (temp, found.has_ns(TEMP)) {
+            (true, true) | (false, false) => found,
+            (true, false) => temp_of(&found),
+            (false, true) => vcard4_of(&found),
+        }))
+    }
+
+    async fn stored(&self, jid: &BareJid) -> Result<Option<Element>, StanzaError> {
+        let stored = self.vault.get::<VCard>("", jid.as_str()).await;
         let stored = stored.map_err(|error| disk_error(&error))?;
         Ok(stored.and_then(|stored| stored.value.xml.parse().ok()))
     }

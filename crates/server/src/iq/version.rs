@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use xmpp_parsers::ns;
 
-use super::{Answer, Handler, Place, Request, bad_request};
+use super::{Answer, Foreign, Handler, Place, Request, bad_request};
 use crate::xml::{el, text};
 
 /// Says what runs here; not on which system, which would help only an attacker.
@@ -16,14 +16,22 @@ impl Handler for Version {
     }
 
     async fn handle(&self, request: Request<'_>) -> Answer {
-        if request.set {
-            return Err(bad_request("The version can only be read."));
-        }
-        let query = el("query", ns::VERSION).append(text("name", ns::VERSION, "Chancery")).append(text(
-            "version",
-            ns::VERSION,
-            env!("CARGO_PKG_VERSION"),
-        ));
-        Ok(Some(query.build()))
+        answer(request.set)
     }
+
+    async fn handle_foreign(&self, request: Foreign<'_>) -> Answer {
+        answer(request.set)
+    }
+}
+
+fn answer(set: bool) -> Answer {
+    if set {
+        return Err(bad_request("The version can only be read."));
+    }
+    let query = el("query", ns::VERSION).append(text("name", ns::VERSION, "Chancery")).append(text(
+        "version",
+        ns::VERSION,
+        env!("CARGO_PKG_VERSION"),
+    ));
+    Ok(Some(query.build()))
 }

@@ -109,7 +109,7 @@ impl SignIn {
     }
 
     /// The limit, for when the configuration changes.
-    pub fn limit(&self) -> &SignInLimit {
+    pub fn limit(&self) -> &Arc<SignInLimit> {
         &self.limit
     }
 

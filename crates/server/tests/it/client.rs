@@ -54,6 +54,20 @@ impl Raw {
         self.open().await;
     }
 
+    /// Takes in the stream header and returns its id.
+    pub async fn header(&mut self) -> String {
+        loop {
+            let begin = self.buffer.find("<stream:stream");
+            let end = begin.and_then(|begin| tag_end(&self.buffer, begin));
+            if let (Some(begin), Some(end)) = (begin, end) {
+                let header: String = self.buffer.drain(..end).skip(begin).collect();
+                let id = header.split(" id='").nth(1).and_then(|rest| rest.split('\'').next());
+                return id.expect("a header with an id").to_owned();
+            }
+            assert!(self.more().await, "the stream ended before its header");
+        }
+    }
+
     /// The next element at stream level. Headers are passed over; the end of the stream is a failure.
     pub async fn next(&mut self) -> Element {
         let next = self.try_next().await;
@@ -68,12 +82,22 @@ impl Raw {
                 Piece::End => return None,
                 Piece::More => {}
             }
-            let mut bytes = [0; 16_384];
-            let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes));
-            let read = read.await.unwrap_or_else(|_| panic!("nothing came; unread: {:?}", self.buffer));
-            match read {
-                Ok(0) | Err(_) => return None,
-                Ok(count) => self.buffer.push_str(std::str::from_utf8(&bytes[..count]).unwrap()),
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
+    /// Reads once; false at the end.
+    async fn more(&mut self) -> bool {
+        let mut bytes = [0; 16_384];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes));
+        let read = read.await.unwrap_or_else(|_| panic!("nothing came; unread: {:?}", self.buffer));
+        match read {
+            Ok(0) | Err(_) => false,
+            Ok(count) => {
+                self.buffer.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+                true
             }
         }
     }

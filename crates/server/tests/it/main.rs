@@ -5,6 +5,7 @@ mod admin;
 mod blocking;
 mod carbons;
 mod client;
+mod component;
 mod delivery;
 mod errors;
 mod history;

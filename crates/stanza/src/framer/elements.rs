@@ -5,7 +5,7 @@ use rxml::{RawEvent, RawQName};
 
 use super::{BETWEEN, Framer, Item, Stage, StreamHeader, is_blank};
 use crate::frame_error::FrameError;
-use crate::limits::{Framing, MOST_BYTES};
+use crate::limits::{Flavour, Framing, MOST_BYTES};
 use crate::ns::{self, Symbol};
 use crate::reader::Reader;
 use crate::rewrite::Rewriter;
@@ -168,8 +168,12 @@ impl Framer {
             }
         }
         if tag.ns == content_ns {
-            let kind = Kind::from_name(name).ok_or(FrameError::UnsupportedStanzaType)?;
-            return Ok(Body::Stanza(Box::new(self.draft(kind, tag))));
+            return match Kind::from_name(name) {
+                Some(kind) => Ok(Body::Stanza(Box::new(self.draft(kind, tag)))),
+                // XEP-0114 §3 puts its sign-in into the stanzas' own namespace.
+                None if self.flavour == Flavour::Component && name == "handshake" => Ok(Body::Nonza),
+                None => Err(FrameError::UnsupportedStanzaType),
+            };
         }
         match &*tag.ns {
             "" => Err(FrameError::InvalidNamespace),
