@@ -206,6 +206,7 @@ impl Presence {
         let contact = match self.router.resolve(&asked.clone().into()).await {
             Ok(Target::User(contact)) => Some(contact),
             Ok(Target::Nobody) => None,
+            Ok(Target::Component(_)) => return self.probe_outside(session, &asked),
             _ => return,
         };
         let may_see =

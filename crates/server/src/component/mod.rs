@@ -55,14 +55,14 @@ impl Component {
     }
 
     /// The program has proved who it is. A connection that it may still have ends with `conflict`; what waits there goes
-    /// over the new one.
-    fn connect(&self) -> Lease {
+    /// over the new one, unless it was too much for the old one: that is returned.
+    fn connect(&self) -> (Lease, Vec<Stanza>) {
         let mut queue = self.queue.lock();
-        let lease = queue.connect();
+        let connected = queue.connect();
         let waker = queue.take_waker();
         drop(queue);
         waker.into_iter().for_each(Waker::wake);
-        lease
+        connected
     }
 
     /// Takes up to `most` stanzas for the connection with this lease. An error ends it.

@@ -89,7 +89,10 @@ async fn serve(stream: TcpStream, peer: SocketAddr, port: &Port) {
         Ok(component) => {
             let Stranger { wire, mut framer, .. } = stranger;
             framer.set_limits(port.limits);
-            let lease = component.connect();
+            let (lease, left) = component.connect();
+            if !left.is_empty() {
+                spawn_give_back(left, &port.router);
+            }
             tracing::info!(component = %component.domain, "a component is connected");
             Connection { wire, framer, lease, component, unwritten: VecDeque::new() }.run(port).await;
         }
@@ -221,8 +224,7 @@ impl Connection {
         }
         tracing::info!(component = %self.component.domain, undelivered = undelivered.len(), "a component has gone");
         // Beside the end of the stream: who is slow to hear of it holds nobody up.
-        let router = port.router.clone();
-        tokio::spawn(async move { give_back(undelivered, &router).await });
+        spawn_give_back(undelivered, &port.router);
         let error = match end {
             Ok(()) | Err(End::Closed) => None,
             Err(End::Lost) => return,
@@ -309,6 +311,11 @@ impl Connection {
     fn owns(&self, stanza: &Stanza) -> bool {
         stanza.from.as_ref().is_some_and(|from| from.domain().as_str() == self.component.domain.as_str())
     }
+}
+
+fn spawn_give_back(undelivered: Vec<Stanza>, router: &Router) {
+    let router = router.clone();
+    tokio::spawn(async move { give_back(undelivered, &router).await });
 }
 
 /// Tells the senders. All at once would be more than the outbox of one who sent much has room for.

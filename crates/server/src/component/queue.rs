@@ -66,11 +66,18 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn connect(&mut self) -> Lease {
+    /// Also returns what an overflow left behind: a connection that began with a full queue would end at once.
+    pub(super) fn connect(&mut self) -> (Lease, Vec<Stanza>) {
         self.lease = self.lease.wrapping_add(1);
         self.connected = true;
+        let left = if self.closed.is_some() { self.empty() } else { Vec::new() };
         self.closed = self.shut.then_some(StreamCondition::SystemShutdown);
-        Lease(self.lease)
+        (Lease(self.lease), left)
+    }
+
+    fn empty(&mut self) -> Vec<Stanza> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting).into()
     }
 
     pub(super) fn poll_take(
@@ -110,8 +117,7 @@ impl Queue {
         }
         self.connected = false;
         self.waker = None;
-        self.bytes = 0;
-        std::mem::take(&mut self.waiting).into()
+        self.empty()
     }
 
     pub(super) fn close(&mut self, why: StreamCondition) {
@@ -151,7 +157,7 @@ mod tests {
     fn who_is_not_connected_takes_nothing() {
         let mut queue = queue(10);
         assert!(queue.offer(stanza("1")).is_err());
-        let lease = queue.connect();
+        let (lease, _) = queue.connect();
         queue.offer(stanza("2")).unwrap();
         assert_eq!(queue.disconnect(lease).len(), 1, "what waited comes back");
         assert!(queue.offer(stanza("3")).is_err());
@@ -160,7 +166,7 @@ mod tests {
     #[test]
     fn a_full_queue_ends_the_connection_and_gives_everything_back() {
         let mut queue = queue(2);
-        let lease = queue.connect();
+        let (lease, _) = queue.connect();
         queue.offer(stanza("1")).unwrap();
         queue.offer(stanza("2")).unwrap();
         let Refused(third) = queue.offer(stanza("3")).unwrap_err();
@@ -173,9 +179,10 @@ mod tests {
     #[test]
     fn a_second_connection_takes_over_what_waits_and_ends_the_first() {
         let mut queue = queue(10);
-        let first = queue.connect();
+        let (first, _) = queue.connect();
         queue.offer(stanza("1")).unwrap();
-        let second = queue.connect();
+        let (second, left) = queue.connect();
+        assert!(left.is_empty());
         assert_eq!(taken(&mut queue, first).1, Poll::Ready(Err(StreamCondition::Conflict)));
         assert!(queue.disconnect(first).is_empty());
         assert_eq!(taken(&mut queue, second).0, ["1"]);
@@ -183,9 +190,20 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_back_after_an_overflow_begins_with_nothing() {
+        let mut queue = queue(1);
+        queue.connect();
+        queue.offer(stanza("1")).unwrap();
+        queue.offer(stanza("2")).unwrap_err();
+        let (_, left) = queue.connect();
+        assert_eq!(left.len(), 1);
+        queue.offer(stanza("3")).unwrap();
+    }
+
+    #[test]
     fn bytes_are_bounded_as_well_and_are_free_again_once_taken() {
         let mut queue = Queue::new(Bounds { parcels: 100, bytes: 600 });
-        let lease = queue.connect();
+        let (lease, _) = queue.connect();
         queue.offer(stanza("1")).unwrap();
         queue.offer(stanza("2")).unwrap();
         assert_eq!(taken(&mut queue, lease).0.len(), 2);

@@ -395,6 +395,8 @@ async fn a_component_that_stops_reading_is_cut_off_and_what_it_missed_comes_back
             ))
             .await;
         if number % 10 == 9 {
+            // Everything before this is archived and handed over, or has come back.
+            romeo.flush_to(&mut juliet).await;
             let got = romeo.settle().await;
             bounced = got.into_iter().find(|element| element.attr("type") == Some("error"));
             if bounced.is_some() {
