@@ -44,6 +44,8 @@ pub struct Config {
     pub http: Http,
     /// In-band registration (XEP-0077).
     pub registration: Registration,
+    /// Conferences.
+    pub rooms: Rooms,
     /// What one peer may cost.
     pub limits: Limits,
     /// What may be said.
@@ -138,6 +140,27 @@ pub struct Http {
 pub struct Registration {
     /// Whether strangers may make accounts. Changing one's password is always possible.
     pub open: bool,
+}
+
+/// Conferences (XEP-0045).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rooms {
+    /// Who may make a room.
+    pub create: RoomMakers,
+    /// Whether a new room lets in only its members, until its owner says otherwise.
+    pub members_only_by_default: bool,
+    /// Whether a new room stays when the last one leaves, until its owner says otherwise.
+    pub persistent_by_default: bool,
+}
+
+/// Who may make a room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RoomMakers {
+    /// Every account of this server.
+    #[default]
+    Everyone,
+    /// Its administrators.
+    Admins,
 }
 
 /// What one peer may cost the server.
@@ -353,6 +376,7 @@ impl Config {
         note(self.admin_socket != new.admin_socket, "admin.socket");
         note(self.listen != new.listen, "listen");
         note(self.registration != new.registration, "registration.open");
+        note(self.rooms != new.rooms, "rooms");
         note(self.limits_reloaded(new) != new.limits, "limits");
         note(self.policy != new.policy, "policy.encrypted_messages");
         note(self.contact != new.contact, "contact");

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use archive::{ArchiveError, Draft, Item, Ledger, Sequence};
+use archive::{ArchiveError, Draft, Item, Sequence};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use stanza::{BareJid, Head, Kind, Stanza};
+use stanza::{BareJid, Kind, Stanza};
 use vault::{Expect, Record, Vault, VaultError, Write};
 
 use crate::clock;

@@ -18,3 +18,9 @@ pub const FATE: u16 = 16;
 pub const PROFILE: u16 = 30;
 /// [`crate::tls::Certificate`].
 pub const CERTIFICATE: u16 = 31;
+/// [`crate::rooms::record::RoomRecord`].
+pub const ROOM: u16 = 40;
+/// [`crate::rooms::record::Standing`].
+pub const ROOM_STANDING: u16 = 41;
+/// [`crate::rooms::record::RoomCard`].
+pub const ROOM_CARD: u16 = 42;

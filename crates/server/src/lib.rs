@@ -26,6 +26,7 @@ mod post;
 mod presence;
 mod present;
 mod pulse;
+mod rooms;
 mod roster;
 mod router;
 pub mod sasl;

@@ -46,6 +46,7 @@ impl Letter {
 }
 
 /// What goes through the archive.
+#[expect(clippy::large_enum_variant, reason = "nearly all are letters, and a box for each would cost more")]
 pub enum Mail {
     /// From one to one.
     Letter(Letter),
@@ -330,7 +331,7 @@ fn is_note(stanza: &Stanza, child: &Child) -> bool {
 }
 
 /// The form that the archive keeps: the whole stanza, under its own namespace declaration.
-fn stored(stanza: &Stanza) -> Bytes {
+pub fn stored(stanza: &Stanza) -> Bytes {
     let mut out = Vec::with_capacity(stanza.tail().len() + 192);
     stanza.write(&mut out, Some(stanza::ns::CLIENT));
     out.into()

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use archive::{Archived, Sequence};
+use archive::{Archived, Receipt, Sequence};
 use parking_lot::RwLock;
 use stanza::{BareJid, FullJid, Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::mpsc;
@@ -154,24 +154,34 @@ impl Router {
         match passage {
             Passage::Archived(archived) => {
                 let (judged, receipt) = archived.into_parts();
-                self.mail(&judged.into_mail(), Some(receipt.sequence));
+                self.mail(&judged.into_mail(), Some(receipt));
             }
             Passage::Exempt(judged) => self.mail(&judged.into_mail(), None),
         }
     }
 
-    fn mail(&self, mail: &Mail, sequence: Option<Sequence>) {
+    fn mail(&self, mail: &Mail, receipt: Option<Receipt>) {
         match mail {
-            Mail::Letter(letter) => self.letter(letter, sequence),
-            Mail::Circular(circular) => self.circular(circular, sequence),
+            Mail::Letter(letter) => self.letter(letter, receipt.map(|receipt| receipt.sequence)),
+            Mail::Circular(circular) => self.circular(circular, receipt),
         }
     }
 
     /// To each reader its own copy: one buffer for all heads, one tail.
-    fn circular(&self, circular: &Circular, sequence: Option<Sequence>) {
-        let id = sequence.map(|sequence| self.stanza_id(sequence));
+    fn circular(&self, circular: &Circular, receipt: Option<Receipt>) {
+        if let (Some(place), Some(receipt)) = (&circular.place, receipt) {
+            let _ = place.set(receipt);
+        }
+        let id = receipt.map(|receipt| self.stanza_id(receipt.sequence));
         for sheet in &circular.sheets {
-            sheet.deliver(id.as_ref(), self);
+            match &sheet.again {
+                None => sheet.deliver(id.as_ref(), None, self),
+                Some(place) => {
+                    if let Some(receipt) = place.get() {
+                        sheet.deliver(Some(&self.stanza_id(receipt.sequence)), Some(receipt.time), self);
+                    }
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use archive::{Archive, ArchiveError};
-use stanza::{BareJid, StreamCondition};
+use stanza::{BareJid, DomainPart, StreamCondition};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use vault::Vault;
@@ -29,6 +29,7 @@ use crate::people::People;
 use crate::post::{Post, Trail, settle};
 use crate::presence::Presence;
 use crate::pulse::Pulse;
+use crate::rooms::Rooms;
 use crate::router::{Router, Spool};
 use crate::sessions::Sessions;
 use crate::stream::Gate;
@@ -43,6 +44,7 @@ pub struct Server {
     tls: Tls,
     accounts: Accounts,
     router: Router,
+    rooms: Option<Rooms>,
     trail: Trail,
     sign_in: SignIn,
     web: Arc<Web>,
@@ -143,6 +145,26 @@ impl Server {
         let sessions =
             Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive.0.downgrade());
 
+        let conference = format!("conference.{}", config.domain());
+        let rooms = match DomainPart::new(&conference) {
+            Ok(domain) => {
+                let domain = domain.into_owned();
+                let rooms = Rooms::open(
+                    domain,
+                    post.clone(),
+                    trail.clone(),
+                    vault.clone(),
+                    users.clone(),
+                    config.rooms,
+                );
+                let rooms = rooms.await.map_err(ArchiveError::from)?;
+                router.open(&conference, Arc::new(rooms.clone()));
+                Some(rooms)
+            }
+            // The domain is so long that nothing fits in front of it.
+            Err(_) => None,
+        };
+
         let accounts = Accounts {
             users: users.clone(),
             people: people.clone(),
@@ -237,7 +259,7 @@ impl Server {
         tokio::spawn(spool_worker(spooled, people.clone(), spooling));
         sessions.wake(&vault, &people).await.map_err(ArchiveError::from)?;
         tokio::spawn(sweep(people.clone(), stopping));
-        Ok(Self { vault, addresses, tls, accounts, router, trail, sign_in, web, stop, spool, alive })
+        Ok(Self { vault, addresses, tls, accounts, router, rooms, trail, sign_in, web, stop, spool, alive })
     }
 
     async fn listen(
@@ -318,8 +340,11 @@ impl Server {
     /// Stops: no new connections, `system-shutdown` to every stream, what is undelivered to the spool, a last commit
     /// and checkpoint.
     pub async fn shutdown(self) {
-        let Self { vault, accounts, router, trail, stop, spool, alive: (guard, mut alive), .. } = self;
+        let Self { vault, accounts, router, rooms, trail, stop, spool, alive: (guard, mut alive), .. } = self;
         let _ = stop.send(true);
+        if let Some(rooms) = rooms {
+            rooms.close().await;
+        }
         let Accounts { people, sessions, .. } = accounts;
         let resumable = sessions.shut(&people).await;
         for component in router.components() {

@@ -7,12 +7,14 @@
 //! Decisions of one room or node are made one after the other; a service that has many runs each as a task of its own
 //! with a bounded mailbox, so that order needs no lock.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use archive::{Micros, Receipt};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use stanza::{Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError};
 
+use crate::clock;
 use crate::outbox::{Class, Parcel};
 use crate::router::{Router, StanzaId};
 use crate::session::{Errand, Session};
@@ -42,10 +44,16 @@ pub struct Circular {
     /// Each a stanza and its readers.
     pub sheets: Vec<Sheet>,
     /// The stanza that all this follows from.
+    #[expect(dead_code, reason = "dropping it is what says that the stanza is handled")]
     pub errand: Option<Errand>,
     /// What to do when the event could not be archived, so that nobody got anything. It must not wait.
     pub on_failure: Option<OnFailure>,
+    /// Learns where the event stands, before anybody gets anything.
+    pub place: Option<Place>,
 }
+
+/// Where an event came to stand; empty until it is durable, and for good if it never is.
+pub type Place = Arc<OnceLock<Receipt>>;
 
 /// See [`Circular::on_failure`].
 pub type OnFailure = Box<dyn FnOnce(StanzaError) + Send + Sync>;
@@ -58,7 +66,7 @@ impl Circular {
 
     /// Several sheets.
     pub fn of(sheets: Vec<Sheet>) -> Self {
-        Self { sheets, errand: None, on_failure: None }
+        Self { sheets, errand: None, on_failure: None, place: None }
     }
 
     /// Calls the failure in.
@@ -77,6 +85,9 @@ pub struct Sheet {
     pub readers: Readers,
     /// Whose archive it is in: it gets a `<stanza-id/>` by this address (XEP-0359).
     pub archived_by: Option<Box<str>>,
+    /// Set for a message of the past that is sent again: it gets the id and the time of its own event (XEP-0203). If that
+    /// could not be archived nobody got it then, and nobody gets it now.
+    pub again: Option<Place>,
 }
 
 /// Shared, so that a room that does not change makes no list for each message.
@@ -95,15 +106,18 @@ pub enum Reader {
 impl Sheet {
     /// Without an archive's id.
     pub fn new(stanza: Stanza, readers: impl Into<Readers>) -> Self {
-        Self { stanza, readers: readers.into(), archived_by: None }
+        Self { stanza, readers: readers.into(), archived_by: None, again: None }
     }
 
-    /// One buffer for the heads of all readers, one tail.
-    pub(crate) fn deliver(&self, id: Option<&StanzaId>, router: &Router) {
+    /// One buffer for the heads of all readers, one tail. `time` is when a message of the past was sent.
+    pub(crate) fn deliver(&self, id: Option<&StanzaId>, time: Option<Micros>, router: &Router) {
         let stanza = &self.stanza;
         let mut extra = Vec::new();
         if let (Some(id), Some(by)) = (id, &self.archived_by) {
             id.write(by, &mut extra);
+            if let Some(time) = time {
+                write_delay(by, time, &mut extra);
+            }
         }
         let each = 160 + extra.len() + stanza.from.as_ref().map_or(0, |from| from.as_str().len());
         let mut buffer = BytesMut::with_capacity(self.readers.len() * each);
@@ -164,4 +178,13 @@ fn hand_over(stanza: Stanza, router: &Router) {
         }
         None => router.bounce(&stanza, StanzaCondition::RemoteServerNotFound.into()),
     }
+}
+
+/// Writes `<delay/>` (XEP-0203).
+fn write_delay(from: &str, time: Micros, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<delay xmlns='urn:xmpp:delay' from='");
+    stanza::escape_attribute(from, out);
+    out.extend_from_slice(b"' stamp='");
+    out.extend_from_slice(clock::stamp(time.0).as_bytes());
+    out.extend_from_slice(b"'/>");
 }

@@ -199,6 +199,25 @@ impl Stanza {
         Ok(payload.finish(self))
     }
 
+    /// This stanza with more children behind its own, which stay the bytes that they are.
+    ///
+    /// # Errors
+    /// [`InvalidStanza::Name`] where an element's name is not one.
+    pub fn with_more<'a>(
+        self,
+        children: impl IntoIterator<Item = &'a Element>,
+    ) -> Result<Stanza, InvalidStanza> {
+        // The end tag is last, and nothing in it looks like its beginning.
+        let end = self.tail.windows(2).rposition(|pair| pair == b"</").unwrap_or(self.tail.len());
+        let mut payload =
+            Payload { tail: Vec::with_capacity(self.tail.len() + 256), children: self.children.clone() };
+        payload.tail.extend_from_slice(&self.tail[..end]);
+        for child in children {
+            payload.element(child)?;
+        }
+        Ok(payload.finish(self))
+    }
+
     /// A stanza that the server made.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use jid::DomainPart;
 use super::raw::{self, Raw};
 use super::{
     ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages, Http, KeySource, Limits,
-    Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, Secret, Sources,
-    TlsFiles, keys,
+    Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, RoomMakers, Rooms,
+    Secret, Sources, TlsFiles, keys,
 };
 
 const DEFAULT_DOMAIN: &str = "localhost";
@@ -151,6 +151,7 @@ impl Check {
             tls: self.tls(raw.tls),
             http: self.http(raw.http),
             registration: Registration { open: raw.registration.open },
+            rooms: self.rooms(&raw.rooms),
             limits: self.limits(&raw.limits),
             policy: self.policy(&raw.policy),
             metrics: self.metrics(raw.metrics),
@@ -351,6 +352,22 @@ impl Check {
         Http { public_url }
     }
 
+    fn rooms(&mut self, raw: &raw::Rooms) -> Rooms {
+        let create = match raw.create.as_deref() {
+            None | Some("everyone") => RoomMakers::Everyone,
+            Some("admins") => RoomMakers::Admins,
+            Some(_) => {
+                self.refuse("rooms.create", "wants \"everyone\" or \"admins\"");
+                RoomMakers::Everyone
+            }
+        };
+        Rooms {
+            create,
+            members_only_by_default: raw.members_only_by_default,
+            persistent_by_default: raw.persistent_by_default,
+        }
+    }
+
     fn limits(&mut self, raw: &raw::Limits) -> Limits {
         let none_if_zero = |number: u32| NonZeroU32::new(number);
         Limits {
@@ -384,7 +401,7 @@ impl Check {
                 300,
                 0..=LONGEST_RESUME_SECONDS,
             ),
-            outbox_stanzas: self.amount("limits.outbox_stanzas", raw.outbox_stanzas, 1_000, 10),
+            outbox_stanzas: self.amount("limits.outbox_stanzas", raw.outbox_stanzas, 10_000, 10),
             outbox_bytes: self.amount("limits.outbox_bytes", raw.outbox_bytes, 4_194_304, 65_536),
             connections: NonZeroUsize::new(self.size("limits.connections", raw.connections, 100_000, 0)),
         }

@@ -14,6 +14,7 @@ pub(super) struct Raw {
     pub(super) tls: Tls,
     pub(super) http: Http,
     pub(super) registration: Registration,
+    pub(super) rooms: Rooms,
     pub(super) limits: Limits,
     pub(super) policy: Policy,
     pub(super) metrics: Metrics,
@@ -71,6 +72,14 @@ pub(super) struct Http {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Registration {
     pub(super) open: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Rooms {
+    pub(super) create: Option<String>,
+    pub(super) members_only_by_default: bool,
+    pub(super) persistent_by_default: bool,
 }
 
 #[derive(Deserialize, Default)]

@@ -1,6 +1,7 @@
 //! Software version (XEP-0092).
 
 use async_trait::async_trait;
+use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::{Answer, Foreign, Handler, Place, Request, bad_request};
@@ -28,10 +29,11 @@ fn answer(set: bool) -> Answer {
     if set {
         return Err(bad_request("The version can only be read."));
     }
-    let query = el("query", ns::VERSION).append(text("name", ns::VERSION, "Chancery")).append(text(
-        "version",
-        ns::VERSION,
-        env!("CARGO_PKG_VERSION"),
-    ));
-    Ok(Some(query.build()))
+    Ok(Some(version()))
+}
+
+/// What every part of this server answers.
+pub fn version() -> Element {
+    let version = text("version", ns::VERSION, env!("CARGO_PKG_VERSION"));
+    el("query", ns::VERSION).append(text("name", ns::VERSION, "Chancery")).append(version).build()
 }

@@ -15,6 +15,7 @@ mod offline;
 mod presence;
 mod restart;
 mod retraction;
+mod rooms;
 mod roster;
 mod services;
 mod slow;

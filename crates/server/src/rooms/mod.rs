@@ -1,0 +1,179 @@
+//! Conferences (XEP-0045).
+//!
+//! [`Rooms`] is the service: it finds the room that a stanza is for and hands it over. Each room that is in use is one
+//! [task](task) with a bounded mailbox, around one [state machine](room) without I/O. What a room decides goes through
+//! [`Post::circulate`](crate::post::Post::circulate) in the order of its decisions, so all occupants see one order and
+//! nobody sees what is not archived.
+
+mod admin;
+mod asks;
+mod catalogue;
+mod discovery;
+mod effect;
+mod enter;
+mod form;
+mod iq;
+mod lobby;
+mod mediate;
+mod occupants;
+mod owner;
+mod owner_form;
+mod past;
+pub mod record;
+mod register;
+mod room;
+mod settings;
+mod speak;
+mod standing;
+mod task;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use stanza::{BareJid, DomainPart, Jid, StanzaError};
+use tokio::sync::mpsc;
+use vault::{Vault, VaultError};
+
+use self::catalogue::Catalogue;
+use self::settings::Settings;
+use self::task::Task;
+use crate::config::{self, RoomMakers};
+use crate::post::{Post, Trail};
+use crate::service::{Circular, Incoming, Reader, Service};
+use crate::users::{Role, Users};
+
+/// See the module.
+#[derive(Clone)]
+pub struct Rooms(Arc<Office>);
+
+/// What all rooms share.
+struct Office {
+    post: Post,
+    trail: Trail,
+    vault: Vault,
+    users: Users,
+    rules: config::Rooms,
+    catalogue: Catalogue,
+    mailboxes: DashMap<BareJid, mpsc::Sender<Mail>>,
+}
+
+/// What a room's task gets.
+enum Mail {
+    /// A stanza for the room.
+    Stanza(Box<Incoming>),
+    /// The server stops: everybody is sent out. The sender is dropped when that is done.
+    Close(mpsc::Sender<()>),
+}
+
+/// Stanzas that may wait for one room before their senders do.
+const MAILBOX: usize = 256;
+
+impl Rooms {
+    /// The service at `domain`, with the rooms that stay.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn open(
+        domain: DomainPart,
+        post: Post,
+        trail: Trail,
+        vault: Vault,
+        users: Users,
+        rules: config::Rooms,
+    ) -> Result<Self, VaultError> {
+        let catalogue = Catalogue::default();
+        for (room, settings) in record::all(&vault, domain.as_str()).await? {
+            catalogue.set(&room, &settings, 0);
+        }
+        let mailboxes = DashMap::new();
+        Ok(Self(Arc::new(Office { post, trail, vault, users, rules, catalogue, mailboxes })))
+    }
+
+    /// Sends everybody out of every room because the server stops (XEP-0045 §7.14, code 332).
+    pub async fn close(&self) {
+        let (done, mut all) = mpsc::channel(1);
+        let mailboxes: Vec<_> = self.0.mailboxes.iter().map(|mailbox| mailbox.clone()).collect();
+        for mailbox in mailboxes {
+            let _ = mailbox.send(Mail::Close(done.clone())).await;
+        }
+        drop(done);
+        let _ = all.recv().await;
+    }
+}
+
+impl Office {
+    /// Hands a stanza to its room, whose task begins if it is not there.
+    async fn hand_over(self: &Arc<Self>, room: BareJid, incoming: Incoming) {
+        let mut mail = Mail::Stanza(Box::new(incoming));
+        loop {
+            let mailbox = match self.mailboxes.entry(room.clone()) {
+                Entry::Occupied(there) => there.get().clone(),
+                Entry::Vacant(vacant) => {
+                    let (mailbox, letters) = mpsc::channel(MAILBOX);
+                    tokio::spawn(Task::new(Arc::clone(self), room.clone(), letters).run());
+                    vacant.insert(mailbox).clone()
+                }
+            };
+            match mailbox.send(mail).await {
+                Ok(()) => return,
+                // The task has just ended; the next one serves.
+                Err(back) => mail = back.0,
+            }
+            self.mailboxes.remove_if(&room, |_, known| known.same_channel(&mailbox));
+        }
+    }
+
+    /// Whether an account may make a room.
+    async fn may_create(&self, account: &BareJid) -> bool {
+        match self.rules.create {
+            RoomMakers::Everyone => true,
+            RoomMakers::Admins => {
+                let account = self.users.find(account).await;
+                account.ok().flatten().is_some_and(|account| account.role == Role::Admin)
+            }
+        }
+    }
+
+    /// How a new room is until its owner says otherwise.
+    fn new_settings(&self) -> Settings {
+        let config::Rooms { members_only_by_default, persistent_by_default, .. } = self.rules;
+        Settings {
+            members_only: members_only_by_default,
+            persistent: persistent_by_default,
+            ..Settings::default()
+        }
+    }
+
+    /// Sends one answer.
+    async fn answer(&self, circular: Circular) {
+        if circular.sheets.is_empty() {
+            return;
+        }
+        // Answers say nothing that the policy could object to.
+        let _: Result<(), StanzaError> = self.post.circulate(circular, None).await;
+    }
+}
+
+#[async_trait]
+impl Service for Rooms {
+    fn identity(&self) -> (&'static str, &'static str, &'static str) {
+        ("conference", "text", "Rooms")
+    }
+
+    async fn receive(&self, incoming: Incoming) {
+        match incoming.stanza.to.as_ref().map(Jid::to_bare) {
+            Some(room) if room.node().is_some() => self.0.hand_over(room, incoming).await,
+            _ => self.0.at_the_door(incoming).await,
+        }
+    }
+}
+
+/// Where the sender of a stanza reads.
+fn reader(incoming: &Incoming) -> Option<Reader> {
+    match &incoming.sender {
+        Some(session) => Some(Reader::Session(session.clone())),
+        None => incoming.stanza.from.clone().map(Reader::Outside),
+    }
+}

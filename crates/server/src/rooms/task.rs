@@ -1,0 +1,268 @@
+//! The task of one room: loads it, feeds it, and does what it decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::{Ledger, Micros, Query};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use stanza::{BareJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use tokio::sync::mpsc;
+use xmpp_parsers::ns;
+
+use super::effect::{Failure, Out, Step};
+use super::past::Past;
+use super::room::{Ids, Room, Visitor};
+use super::settings::MOST_HISTORY;
+use super::{Mail, Office, reader, record};
+use crate::clock;
+use crate::post::disk_error;
+use crate::service::{Circular, Incoming};
+use crate::session::Errand;
+
+/// A room that nobody is in leaves the memory after this long.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(super) struct Task {
+    office: Arc<Office>,
+    jid: BareJid,
+    mailbox: mpsc::Receiver<Mail>,
+    /// `None`: there is no such room.
+    room: Option<Room>,
+    /// What became of what was submitted. Holds no more than the archive's queue.
+    outcomes: (mpsc::UnboundedSender<Outcome>, mpsc::UnboundedReceiver<Outcome>),
+    /// Changes of records that are on their way.
+    changes: usize,
+}
+
+/// News of something that was submitted.
+enum Outcome {
+    /// It could not be archived.
+    Failed(Arc<Failure>, StanzaError),
+    /// A change of records is settled, well or not.
+    Settled,
+}
+
+/// Goes with a circular, and tells the task what became of it.
+struct Ticket {
+    news: mpsc::UnboundedSender<Outcome>,
+    failure: Arc<Failure>,
+}
+
+impl Ticket {
+    fn fail(self, error: StanzaError) {
+        let _ = self.news.send(Outcome::Failed(Arc::clone(&self.failure), error));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.failure.before.is_some() {
+            let _ = self.news.send(Outcome::Settled);
+        }
+    }
+}
+
+impl Task {
+    pub(super) fn new(office: Arc<Office>, jid: BareJid, mailbox: mpsc::Receiver<Mail>) -> Self {
+        Self { office, jid, mailbox, room: None, outcomes: mpsc::unbounded_channel(), changes: 0 }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut loaded = self.load().await;
+        loop {
+            let mail = tokio::select! {
+                biased;
+                Some(outcome) = self.outcomes.1.recv() => {
+                    self.settle(outcome).await;
+                    continue;
+                }
+                mail = self.mailbox.recv() => mail,
+                () = tokio::time::sleep(IDLE), if self.is_idle() => match self.may_go() {
+                    true => return,
+                    false => continue,
+                },
+            };
+            match mail {
+                Some(Mail::Stanza(incoming)) => {
+                    if loaded.is_err() {
+                        loaded = self.load().await;
+                    }
+                    match &loaded {
+                        Ok(()) => self.stanza(*incoming).await,
+                        Err(error) => self.refuse(*incoming, error.clone()).await,
+                    }
+                }
+                Some(Mail::Close(done)) => {
+                    self.close().await;
+                    drop(done);
+                }
+                None => break,
+            }
+            if self.room.is_none() && self.changes == 0 && self.may_go() {
+                return;
+            }
+        }
+    }
+
+    /// Leaves the list of tasks, unless somebody is about to write to this one. There is never a second of the room.
+    fn may_go(&self) -> bool {
+        let unused = |mailbox: &mpsc::Sender<Mail>| self.mailbox.is_empty() && mailbox.strong_count() == 1;
+        self.office.mailboxes.remove_if(&self.jid, |_, mailbox| unused(mailbox)).is_some()
+    }
+
+    async fn load(&mut self) -> Result<(), StanzaError> {
+        let durable =
+            record::load(&self.office.vault, &self.jid).await.map_err(|error| disk_error(&error))?;
+        self.room = durable.map(|durable| Room::stored(self.jid.clone(), durable, self.ids()));
+        Ok(())
+    }
+
+    /// Ids that tell nothing to whoever lacks the key (XEP-0421 §4).
+    fn ids(&self) -> Ids {
+        let (vault, room) = (self.office.vault.clone(), self.jid.clone());
+        Box::new(move |account| {
+            let id = vault.blind("occupant id", &[room.as_str(), account.as_str()]);
+            URL_SAFE_NO_PAD.encode(id).into()
+        })
+    }
+
+    fn is_idle(&self) -> bool {
+        self.changes == 0 && self.room.as_ref().is_none_or(|room| room.occupants.is_empty())
+    }
+
+    async fn stanza(&mut self, incoming: Incoming) {
+        let Some(reader) = reader(&incoming) else { return };
+        let Incoming { stanza, sender, errand } = incoming;
+        let Some(Ok(jid)) = stanza.from.as_ref().map(|from| from.clone().try_into_full()) else { return };
+        while self.changes > 0 && self.room.as_ref().is_none_or(|room| room.may_change(&stanza)) {
+            let Some(outcome) = self.outcomes.1.recv().await else { return };
+            self.settle(outcome).await;
+        }
+        let who = Visitor { jid, reader };
+        let mut out = Out::default();
+        if let Err(error) = self.prepare(&who, &stanza).await {
+            out.refuse(&stanza, error, &who.reader);
+        } else if let Some(room) = &mut self.room {
+            room.receive(now(), &who, stanza, &mut out);
+        }
+        drop(sender);
+        self.finish(out, errand).await;
+    }
+
+    /// Sees to it that the room is there and knows its past, where the stanza needs that.
+    async fn prepare(&mut self, who: &Visitor, stanza: &Stanza) -> Result<(), StanzaError> {
+        let comes_in = stanza.kind == Kind::Presence
+            && stanza.type_.is_none()
+            && stanza.has("x", ns::MUC)
+            && stanza.to.as_ref().is_some_and(Jid::is_full);
+        if let Some(room) = &mut self.room {
+            if comes_in && room.past.is_none() {
+                let query = Query {
+                    start: Some(Micros(room.durable.created)),
+                    limit: MOST_HISTORY as usize,
+                    backwards: true,
+                    ledger: Ledger::Messages,
+                    ..Query::default()
+                };
+                let page = self.office.trail.history(&self.jid, &query).await;
+                let page = page.map_err(|error| {
+                    StanzaError::new(StanzaCondition::InternalServerError, error.to_string())
+                })?;
+                room.past = Some(Past::restore(&page.items));
+            }
+            return Ok(());
+        }
+        let owner = who.jid.to_bare();
+        if !comes_in {
+            return Err(StanzaError::new(StanzaCondition::ItemNotFound, "There is no such room."));
+        }
+        if !self.office.may_create(&owner).await {
+            let words = "There is no such room, and you may not make one.";
+            return Err(StanzaError::new(StanzaCondition::NotAllowed, words));
+        }
+        let settings = self.office.new_settings();
+        self.room = Some(Room::new(self.jid.clone(), owner, settings, now(), self.ids()));
+        Ok(())
+    }
+
+    async fn refuse(&self, incoming: Incoming, error: StanzaError) {
+        let Some(reader) = reader(&incoming) else { return };
+        if let Some(reply) = error.reply_to(&incoming.stanza) {
+            let errand = incoming.errand;
+            self.office.answer(Circular { errand, ..Circular::new(reply, [reader]) }).await;
+        }
+    }
+
+    /// Does what the room has decided. The errand goes with the last of it.
+    async fn finish(&mut self, out: Out, mut errand: Option<Errand>) {
+        let Out { steps, letters } = out;
+        for letter in letters {
+            self.office.post.originate(letter).await;
+        }
+        let last = steps.len().saturating_sub(1);
+        for (index, step) in steps.into_iter().enumerate() {
+            let errand = if index == last { errand.take() } else { None };
+            self.submit(step, errand).await;
+        }
+        match &self.room {
+            Some(room) if room.over => {
+                self.office.catalogue.remove(&self.jid);
+                if self.changes == 0 {
+                    self.room = None;
+                }
+            }
+            Some(room) if !room.locked => {
+                self.office.catalogue.set(&self.jid, &room.durable.settings, room.occupants.len());
+            }
+            _ => {}
+        }
+    }
+
+    async fn submit(&mut self, step: Step, errand: Option<Errand>) {
+        let Step { sheets, event, place, failure } = step;
+        let mut circular = Circular { errand, place, ..Circular::of(sheets) };
+        if let Some(failure) = &failure {
+            self.changes += usize::from(failure.before.is_some());
+            let ticket = Ticket { news: self.outcomes.0.clone(), failure: Arc::clone(failure) };
+            circular.on_failure = Some(Box::new(move |error| ticket.fail(error)));
+        }
+        if let (Err(error), Some(failure)) = (self.office.post.circulate(circular, event).await, failure) {
+            let _ = self.outcomes.0.send(Outcome::Failed(failure, error));
+        }
+    }
+
+    async fn settle(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Settled => {
+                self.changes -= 1;
+                if self.changes == 0 && self.room.as_ref().is_some_and(|room| room.over) {
+                    self.room = None;
+                }
+            }
+            Outcome::Failed(failure, error) => {
+                let mut out = Out::default();
+                if let Some(room) = &mut self.room {
+                    room.fail(&failure, error, &mut out);
+                } else if let Some((stanza, reader)) = &failure.complaint {
+                    out.refuse(stanza, error, reader);
+                }
+                Box::pin(self.finish(out, None)).await;
+            }
+        }
+    }
+
+    /// The server stops.
+    async fn close(&mut self) {
+        let mut out = Out::default();
+        if let Some(room) = &mut self.room {
+            room.close(&mut out);
+        }
+        self.finish(out, None).await;
+    }
+}
+
+fn now() -> Micros {
+    Micros(clock::micros())
+}
