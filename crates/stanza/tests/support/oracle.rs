@@ -19,7 +19,11 @@ pub(crate) fn judge(stream: &str, stanzas: &[Stanza]) {
             assert_eq!(&stanza.payload_element(child), expected);
         }
         let body = expected.get_child("body", ns::CLIENT).map(Element::text);
-        assert_eq!(stanza.text("body"), body);
+        // The other reader leaves a carriage return alone that follows a `]` inside CDATA (XML 1.0 §2.11 does not).
+        assert_eq!(
+            stanza.text("body").map(|text| text.replace('\r', "\n")),
+            body.map(|body| body.replace('\r', "\n"))
+        );
     }
 }
 
