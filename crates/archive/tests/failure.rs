@@ -22,7 +22,8 @@ impl Record for Note {
 async fn a_full_disk_fails_what_was_under_way_and_the_next_message_goes_through_once_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(sqlite::open(folder.path(), sqlite::Options::default()).await.unwrap());
-    let vault = Vault::with_store(Arc::clone(&store) as _, &master()).await.unwrap();
+    let blobs = Arc::new(vault::FolderBlobs::at(&folder.path().join("blobs")));
+    let vault = Vault::with_store(Arc::clone(&store) as _, blobs, &master()).await.unwrap();
     let mut trail = Trail::with(vault, Options::default()).await;
     let (romeo, juliet) = ("romeo@a.example/x", "juliet@a.example");
     trail.say(romeo, juliet, "before").await;

@@ -22,6 +22,19 @@ impl Blind {
         Self(bytes)
     }
 
+    /// The blind that `Debug` writes so: 32 hexadecimal digits in lower case.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; Self::LEN];
+        if text.len() != 2 * Self::LEN || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        {
+            return None;
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// Its bytes.
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
@@ -106,6 +119,16 @@ impl fmt::Debug for Blinder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_blind_is_read_back_from_its_digits_alone() {
+        let blind = Blinder::new(&[1; 32]).blind("blob", &[b"x"]);
+        let digits = format!("{blind:?}");
+        assert_eq!(Blind::from_hex(&digits), Some(blind));
+        for other in ["", &digits[1..], &digits.to_uppercase(), &digits.replace(&digits[..1], "+")] {
+            assert_eq!(Blind::from_hex(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_blind_depends_on_key_label_and_the_borders_between_parts() {

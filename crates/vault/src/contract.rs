@@ -356,6 +356,10 @@ async fn keys_are_kept(bench: &dyn Bench) {
     store.replace_keys(vec![key(1, "new one"), key(2, "new two"), key(3, "new three")]).await.unwrap();
     let store = bench.reopen(store).await;
     assert_eq!(key_of(&*store, 2).await.unwrap(), "new two");
+    store.destroy_keys(vec![blind(2), blind(9)]).await.unwrap();
+    let store = bench.reopen(store).await;
+    assert_eq!(key_of(&*store, 2).await, None);
+    assert_eq!(key_of(&*store, 3).await.unwrap(), "new three");
     store.close().await;
 }
 

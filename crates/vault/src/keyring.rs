@@ -143,6 +143,12 @@ impl Cache {
         key
     }
 
+    /// Drops a key that must open nothing any more.
+    pub(crate) fn forget(&mut self, id: &KeyId) {
+        self.young.remove(id);
+        self.old.remove(id);
+    }
+
     fn insert(&mut self, id: KeyId, key: Arc<DataKey>) {
         if self.young.len() >= self.generation {
             self.old = std::mem::take(&mut self.young);

@@ -194,6 +194,9 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces wrapped keys, all or none, and leaves no trace of the old bytes behind.
     async fn replace_keys(&self, keys: Vec<(KeyId, Bytes)>) -> Result<(), StoreError>;
 
+    /// Removes wrapped keys, all or none, and leaves no trace of them behind. No error if there are none.
+    async fn destroy_keys(&self, ids: Vec<KeyId>) -> Result<(), StoreError>;
+
     /// Writes a consistent copy into the empty or absent folder `to` while the store stays in use.
     async fn backup(&self, to: &Path) -> Result<(), StoreError>;
 

@@ -10,11 +10,12 @@ use tokio::sync::RwLock;
 use zeroize::Zeroizing;
 
 use crate::blind::BlindMap;
+use crate::blob;
 use crate::keyring::{self, Cache, Kek, ROOT};
 use crate::seal::{self, Nonces};
 use crate::{
-    Batch, Blind, Blinder, DataKey, KeyId, MasterKey, Record, Result, SealedWrite, Store, StoreError,
-    VaultError, Version, Versioned, Write, sqlite,
+    Batch, Blind, Blinder, BlobStore, Blobs, DataKey, FolderBlobs, KeyId, MasterKey, Record, Result,
+    SealedWrite, Store, StoreError, VaultError, Version, Versioned, Write, sqlite,
 };
 
 /// Everything at rest. Cheap to clone.
@@ -23,6 +24,7 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
+    blobs: Arc<dyn BlobStore>,
     /// Read while keys are created, written while the master key is replaced.
     kek: RwLock<Kek>,
     root: Zeroizing<[u8; 32]>,
@@ -43,14 +45,20 @@ impl Vault {
     /// [`StoreError::Corrupt`], or what the medium says.
     pub async fn open(data: &Path, master: MasterKey) -> Result<Self> {
         let store = sqlite::open(data, sqlite::Options::default()).await?;
-        Self::with_store(Arc::new(store), &master).await
+        // Under the lock that the store holds on the folder.
+        let blobs = FolderBlobs::open(&data.join(blob::FOLDER)).await?;
+        Self::with_store(Arc::new(store), Arc::new(blobs), &master).await
     }
 
-    /// Opens another backend.
+    /// Opens other backends.
     ///
     /// # Errors
     /// As [`Vault::open`].
-    pub async fn with_store(store: Arc<dyn Store>, master: &MasterKey) -> Result<Self> {
+    pub async fn with_store(
+        store: Arc<dyn Store>,
+        blobs: Arc<dyn BlobStore>,
+        master: &MasterKey,
+    ) -> Result<Self> {
         let kek = Kek::new(master);
         let root = match store.keys(vec![ROOT]).await?.pop() {
             Some((_, wrapped)) => kek.unwrap(ROOT, &wrapped)?,
@@ -66,6 +74,7 @@ impl Vault {
         };
         Ok(Self(Arc::new(Inner {
             store,
+            blobs,
             kek: RwLock::new(kek),
             records: seal::cipher(&keyring::derive(&root, "chancery records 1")),
             blinder: Blinder::new(&keyring::derive(&root, "chancery lookup 1")),
@@ -78,6 +87,15 @@ impl Vault {
     /// The backend, for those who read sealed events.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// Content of any length.
+    pub fn blobs(&self) -> Blobs {
+        Blobs::of(self)
+    }
+
+    pub(crate) fn blob_store(&self) -> &Arc<dyn BlobStore> {
+        &self.0.blobs
     }
 
     /// A keyed hash of `parts` under `label`.
@@ -241,6 +259,19 @@ impl Vault {
         Ok(found)
     }
 
+    /// Destroys data keys: what they sealed can never be opened again, and is not changed.
+    ///
+    /// # Errors
+    /// What the backend says; then they are all still there.
+    pub async fn destroy_keys(&self, ids: &[KeyId]) -> Result<()> {
+        // Not while all keys are wrapped anew, which would bring them back.
+        let _kek = self.0.kek.read().await;
+        self.0.store.destroy_keys(ids.to_vec()).await?;
+        let mut cache = self.0.cache.lock();
+        ids.iter().for_each(|id| cache.forget(id));
+        Ok(())
+    }
+
     /// Wraps all keys under another master key and forgets the one before. No event or record is rewritten.
     /// The caller stores the new key where the old one was, and must have it safe before this is called.
     ///
@@ -266,7 +297,10 @@ impl Vault {
     /// # Errors
     /// What the backend says.
     pub async fn backup(&self, to: &Path) -> Result<()> {
-        Ok(self.0.store.backup(to).await?)
+        self.0.store.backup(to).await?;
+        // After the log, so that all content that it knows of is in the copy.
+        let blobs = FolderBlobs::open(&to.join(blob::FOLDER)).await?;
+        Ok(blob::copy(self.blob_store().as_ref(), &blobs).await?)
     }
 
     /// Finishes what is under way and lets go of the folder.

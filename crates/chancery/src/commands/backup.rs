@@ -37,11 +37,7 @@ pub(crate) async fn restore(from: &Path, sources: &Sources, output: &Output) -> 
             config.data.display()
         )));
     }
-    let (source, target) = (from.to_owned(), config.data.clone());
-    tokio::task::spawn_blocking(move || vault::sqlite::restore(&source, &target))
-        .await
-        .map_err(|_| Failure::refused("the restore was interrupted"))?
-        .map_err(|error| Failure::refused(error.to_string()))?;
+    vault::restore(from, &config.data).await.map_err(|error| Failure::refused(error.to_string()))?;
     let opened = match folder::master_key(&config.key).await? {
         None => false,
         Some(_) => {

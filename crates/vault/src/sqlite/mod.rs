@@ -269,6 +269,10 @@ impl Store for SqliteStore {
         self.ask(|reply| Job::ReplaceKeys(keys, reply)).await
     }
 
+    async fn destroy_keys(&self, ids: Vec<KeyId>) -> Result<(), StoreError> {
+        self.ask(|reply| Job::DestroyKeys(ids, reply)).await
+    }
+
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let (from, to) = (self.folder.clone(), to.to_owned());
         tokio::task::spawn_blocking(move || backup::backup(&from, &to)).await.map_err(lost)?
@@ -315,22 +319,27 @@ fn tagged(db: &Reader, tail: &RwLock<Tail>, tag: Blind, window: Window) -> rusql
     Ok(postings::sequences(found))
 }
 
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     if folder.is_dir() {
         return Ok(());
     }
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
+    private(&mut builder);
+    builder.create(folder).map_err(io)?;
+    crate::master::sync_parent(folder).map_err(io)
+}
+
+/// Only its owner can look into the folder.
+pub(crate) fn private(builder: &mut std::fs::DirBuilder) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder.create(folder).map_err(io)?;
-    crate::master::sync_parent(folder).map_err(io)
 }
 
-fn io(failure: std::io::Error) -> StoreError {
+pub(crate) fn io(failure: std::io::Error) -> StoreError {
     use std::io::ErrorKind;
     match failure.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full,

@@ -21,6 +21,7 @@ pub(super) enum Job {
     Commit(Batch, Reply<Version>),
     AddKeys(Vec<(KeyId, Bytes)>, Reply<()>),
     ReplaceKeys(Vec<(KeyId, Bytes)>, Reply<()>),
+    DestroyKeys(Vec<KeyId>, Reply<()>),
     /// Caps the database at so many pages, as a full disk would. For tests.
     Limit(u32, Reply<()>),
     Close(oneshot::Sender<()>),
@@ -125,6 +126,9 @@ impl Writer {
             }
             Job::ReplaceKeys(keys, reply) => {
                 let _ = reply.send(replace_keys(&mut self.keys, &keys).map_err(error));
+            }
+            Job::DestroyKeys(ids, reply) => {
+                let _ = reply.send(destroy_keys(&mut self.keys, &ids).map_err(error));
             }
             Job::Limit(pages, reply) => {
                 let result = self.main.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
@@ -368,6 +372,19 @@ fn replace_keys(db: &mut Connection, keys: &[(KeyId, Bytes)]) -> rusqlite::Resul
             .execute(params![id.as_bytes(), &wrapped[..]])?;
     }
     tx.commit()?;
-    // The journal still holds the pages of before.
+    forget_journal(db)
+}
+
+fn destroy_keys(db: &mut Connection, ids: &[KeyId]) -> rusqlite::Result<()> {
+    let tx = db.transaction()?;
+    for id in ids {
+        tx.prepare_cached("DELETE FROM keys WHERE id = ?1")?.execute([id.as_bytes()])?;
+    }
+    tx.commit()?;
+    forget_journal(db)
+}
+
+/// The journal still holds the pages of before.
+fn forget_journal(db: &Connection) -> rusqlite::Result<()> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
