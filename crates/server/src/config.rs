@@ -11,7 +11,7 @@ mod raw;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The web side.
     pub http: Http,
+    /// Uploads (XEP-0363).
+    pub files: Files,
     /// In-band registration (XEP-0077).
     pub registration: Registration,
     /// Conferences.
@@ -133,6 +135,15 @@ pub struct Http {
     /// How people reach the web side, such as `https://chat.corp.example`, without a slash at the end. `None`: as
     /// each request says.
     pub public_url: Option<String>,
+}
+
+/// Uploads (XEP-0363).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The largest file in bytes.
+    pub max_bytes: NonZeroU64,
+    /// What the files of one account may take together, in bytes. `None`: no limit.
+    pub quota_bytes: Option<NonZeroU64>,
 }
 
 /// In-band registration (XEP-0077).
@@ -375,6 +386,7 @@ impl Config {
         note(self.key != new.key, "key");
         note(self.admin_socket != new.admin_socket, "admin.socket");
         note(self.listen != new.listen, "listen");
+        note(self.files != new.files, "files");
         note(self.registration != new.registration, "registration.open");
         note(self.rooms != new.rooms, "rooms");
         note(self.limits_reloaded(new) != new.limits, "limits");

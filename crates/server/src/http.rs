@@ -4,8 +4,10 @@
 //! listener attaches ([`serve`]), never on a header that a client could write.
 
 mod discovery;
+mod files;
 mod headers;
 mod monitor;
+mod origin;
 mod page;
 mod serve;
 mod websocket;
@@ -21,17 +23,20 @@ use axum::extract::ws::WebSocket;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use futures_util::future::BoxFuture;
 use jid::DomainPart;
 use parking_lot::RwLock;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::config::{Config, Secret};
+use crate::files::Files;
 use crate::metrics::Exporter;
+use crate::server::Addresses;
 use crate::tls::Handshake;
 
 pub use monitor::Health;
+pub use origin::Origin;
 pub use serve::{Door, serve};
 
 /// Who is at the other end of a web connection.
@@ -64,6 +69,7 @@ pub struct Web {
     exporter: Exporter,
     health: HealthCheck,
     websocket: WebSocketHandler,
+    files: Option<Files>,
 }
 
 /// The part of the configuration that web requests see. A reload replaces it.
@@ -96,13 +102,25 @@ impl Web {
         exporter: Exporter,
         health: HealthCheck,
         websocket: WebSocketHandler,
+        files: Option<Files>,
     ) -> Arc<Self> {
-        Arc::new(Self { settings: RwLock::new(Settings::new(config)), exporter, health, websocket })
+        let settings = RwLock::new(Settings::new(config));
+        Arc::new(Self { settings, exporter, health, websocket, files })
     }
 
     /// Takes over what a reloaded configuration says about the web side.
     pub fn reconfigure(&self, config: &Config) {
         *self.settings.write() = Settings::new(config);
+        if let Some(files) = &self.files {
+            files.origin().reconfigure(config);
+        }
+    }
+
+    /// Takes over where the listeners are.
+    pub fn found(&self, addresses: &Addresses) {
+        if let Some(files) = &self.files {
+            files.origin().found(addresses);
+        }
     }
 
     fn settings(&self) -> Arc<Settings> {
@@ -121,6 +139,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/.well-known/host-meta", get(discovery::host_meta))
         .route("/.well-known/host-meta.json", get(discovery::host_meta_json))
         .route("/xmpp-websocket", get(websocket::upgrade))
+        .route("/upload/{id}/{name}", any(files::answer))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(web.clone(), headers::secure))

@@ -16,6 +16,12 @@ pub const VCARD: u16 = 14;
 pub const FATE: u16 = 16;
 /// [`crate::directory::Profile`].
 pub const PROFILE: u16 = 30;
+/// [`crate::files::File`] (XEP-0363).
+pub const FILE: u16 = 60;
+/// [`crate::files::Share`].
+pub const FILE_SHARE: u16 = 61;
+/// [`crate::files::Slot`].
+pub const FILE_SLOT: u16 = 62;
 /// [`crate::tls::Certificate`].
 pub const CERTIFICATE: u16 = 31;
 /// [`crate::rooms::record::RoomRecord`].

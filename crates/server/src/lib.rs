@@ -13,6 +13,7 @@ pub mod config;
 mod connection;
 pub mod directory;
 mod fates;
+mod files;
 mod history;
 pub mod http;
 mod iq;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use policy::{Facts, Rules, Verdict};
 use smallvec::SmallVec;
 use stanza::{BareJid, Child, ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use tokio::sync::oneshot;
 use vault::VaultError;
 
 use crate::fates::{Fates, RETRACT};
@@ -52,6 +53,8 @@ pub enum Mail {
     Letter(Letter),
     /// From a service to many.
     Circular(Circular),
+    /// To nobody: it is only put on record, and whoever waits for that is told.
+    Minute(oneshot::Sender<Result<(), AppendError>>),
 }
 
 /// Mail that the policy lets pass.
@@ -140,6 +143,16 @@ impl Post {
         }
         self.trail.submit(Entry { item: Judged(Mail::Circular(circular)), event }).await;
         Ok(())
+    }
+
+    /// Puts something on record that is sent to nobody, and waits until it is durable.
+    ///
+    /// # Errors
+    /// Why it could not be stored. None of its writes has happened then.
+    pub async fn record(&self, event: Draft) -> Result<(), AppendError> {
+        let (reply, settled) = oneshot::channel();
+        self.trail.submit(Entry { item: Judged(Mail::Minute(reply)), event: Some(event) }).await;
+        settled.await.unwrap_or(Err(AppendError::Closed))
     }
 
     async fn pass(&self, mut letter: Letter) {
@@ -261,6 +274,9 @@ pub fn settle(router: &Router, outcome: Outcome<Judged>) {
         Outcome::Failed(judged, error) => match judged.into_mail() {
             Mail::Letter(letter) => router.bounce(&letter.stanza, append_error(&error)),
             Mail::Circular(circular) => circular.fail(append_error(&error)),
+            Mail::Minute(reply) => {
+                let _ = reply.send(Err(error));
+            }
         },
     }
 }

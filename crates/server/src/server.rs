@@ -16,6 +16,7 @@ use crate::component::{self, Component};
 use crate::config::{Config, EncryptedMessages, Limits};
 use crate::connection::Clerk;
 use crate::fates::Fates;
+use crate::files;
 use crate::history::{History, Spooled};
 use crate::http::{self, Door, Health, Web};
 use crate::iq::{
@@ -138,6 +139,7 @@ impl Server {
         };
         let fates = Fates::new(vault.clone(), trail.clone());
         let post = Post::new(router.clone(), trail.clone(), fates.clone(), rules);
+        let files = files::open(config, &vault, &post, &router, &stopping);
         let spooled = Spooled::new(trail.clone(), config.domain().as_str());
         let presence =
             Presence::new(router.clone(), people.clone(), post.clone(), vault.clone(), spooled.clone());
@@ -253,6 +255,7 @@ impl Server {
             exporter,
             health,
             Arc::new(move |socket, peer| Box::pin(listen::websocket(socket, peer, web_hall.clone()))),
+            files,
         );
         let addresses = Self::listen(config, &hall, &web, &tls, &port, &stopping).await?;
 
@@ -276,6 +279,7 @@ impl Server {
         let xmpp_tls = bind("listen.xmpp_tls", &config.listen.xmpp_tls, &mut addresses.xmpp_tls).await?;
         let http = bind("listen.http", &config.listen.http, &mut addresses.http).await?;
         let https = bind("listen.https", &config.listen.https, &mut addresses.https).await?;
+        web.found(&addresses);
         let components = match config.components.is_empty() {
             true => Vec::new(),
             false => bind("listen.component", &config.listen.component, &mut addresses.component).await?,

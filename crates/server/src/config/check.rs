@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use jid::DomainPart;
 
 use super::raw::{self, Raw};
 use super::{
-    ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages, Http, KeySource, Limits,
-    Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, RoomMakers, Rooms,
-    Secret, Sources, TlsFiles, keys,
+    ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages, Files, Http, KeySource,
+    Limits, Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, RoomMakers,
+    Rooms, Secret, Sources, TlsFiles, keys,
 };
 
 const DEFAULT_DOMAIN: &str = "localhost";
@@ -150,6 +150,7 @@ impl Check {
             listen,
             tls: self.tls(raw.tls),
             http: self.http(raw.http),
+            files: self.files(&raw.files),
             registration: Registration { open: raw.registration.open },
             rooms: self.rooms(&raw.rooms),
             limits: self.limits(&raw.limits),
@@ -366,6 +367,21 @@ impl Check {
             members_only_by_default: raw.members_only_by_default,
             persistent_by_default: raw.persistent_by_default,
         }
+    }
+
+    fn files(&mut self, raw: &raw::Files) -> Files {
+        let max_bytes = NonZeroU64::new(raw.max_bytes.unwrap_or(256 << 20)).unwrap_or_else(|| {
+            self.refuse(
+                "files.max_bytes",
+                "lets nothing through; to turn uploads off, turn the web side off",
+            );
+            NonZeroU64::MIN
+        });
+        let quota_bytes = NonZeroU64::new(raw.quota_bytes.unwrap_or(10 << 30));
+        if quota_bytes.is_some_and(|quota| quota < max_bytes) {
+            self.refuse("files.quota_bytes", "has no room for one file of files.max_bytes");
+        }
+        Files { max_bytes, quota_bytes }
     }
 
     fn limits(&mut self, raw: &raw::Limits) -> Limits {

@@ -61,6 +61,8 @@ pub const KEYS: &[Key] = &[
     key("tls.certificate", Kind::Text),
     key("tls.key", Kind::Text),
     key("http.public_url", Kind::Text),
+    key("files.max_bytes", Kind::Count),
+    key("files.quota_bytes", Kind::Count),
     key("registration.open", Kind::Switch),
     key("rooms.create", Kind::Text),
     key("rooms.members_only_by_default", Kind::Switch),

@@ -13,6 +13,7 @@ pub(super) struct Raw {
     pub(super) listen: Listen,
     pub(super) tls: Tls,
     pub(super) http: Http,
+    pub(super) files: Files,
     pub(super) registration: Registration,
     pub(super) rooms: Rooms,
     pub(super) limits: Limits,
@@ -66,6 +67,13 @@ pub(super) struct Tls {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Http {
     pub(super) public_url: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Files {
+    pub(super) max_bytes: Option<u64>,
+    pub(super) quota_bytes: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
