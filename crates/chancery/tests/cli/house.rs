@@ -128,9 +128,16 @@ impl House {
 
     /// Every byte below the data folder.
     pub(crate) fn bytes_at_rest(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for entry in std::fs::read_dir(self.data()).unwrap() {
-            bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        let (mut bytes, mut folders) = (Vec::new(), vec![self.data()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    bytes.extend(std::fs::read(path).unwrap());
+                }
+            }
         }
         bytes
     }
