@@ -86,7 +86,7 @@ pub fn open(
     let files = Files::new(vault.clone(), post.clone(), Arc::new(Origin::new(config)), config.files);
     for domain in &config.domains {
         let Some(address) = address(domain.as_str()) else { continue };
-        let service = UploadService::start(domain.as_str(), address.clone(), &files, post, stop);
+        let service = UploadService::start(domain.as_str(), address.clone(), &files, post, router, stop);
         router.open(address.as_str(), service);
     }
     tokio::spawn(sweep::sweep(files.clone(), stop.clone()));

@@ -11,6 +11,7 @@ use xmpp_parsers::ns;
 use super::Files;
 use super::request::{self, NS, Wish};
 use crate::post::Post;
+use crate::router::Router;
 use crate::service::{Circular, Incoming, Reader, Service};
 use crate::xml::{With, el};
 
@@ -30,10 +31,17 @@ impl UploadService {
         address: BareJid,
         files: &Files,
         post: &Post,
+        router: &Router,
         stop: &watch::Receiver<bool>,
     ) -> Arc<Self> {
         let (mailbox, requests) = mpsc::channel(MAILBOX);
-        let clerk = Clerk { domain: domain.to_owned(), address, files: files.clone(), post: post.clone() };
+        let clerk = Clerk {
+            domain: domain.to_owned(),
+            address,
+            files: files.clone(),
+            post: post.clone(),
+            router: router.clone(),
+        };
         let mut stop = stop.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -64,21 +72,29 @@ struct Clerk {
     address: BareJid,
     files: Files,
     post: Post,
+    router: Router,
 }
 
 impl Clerk {
     async fn run(self, mut requests: mpsc::Receiver<Incoming>) {
         while let Some(Incoming { stanza, sender, errand }) = requests.recv().await {
-            let reply = match self.answer(&stanza, sender.is_some()).await {
+            let is_ours = sender.is_some() || self.is_component(&stanza);
+            let reply = match self.answer(&stanza, is_ours).await {
                 Ok(None) => continue,
                 Ok(Some(payload)) => Stanza::result_of(&stanza).with_payload([&payload]).ok(),
                 Err(error) => error.reply_to(&stanza),
             };
-            let (Some(reply), Some(sender)) = (reply, sender) else { continue };
-            let circular = Circular { errand, ..Circular::new(reply, [Reader::Session(sender)]) };
+            let (Some(reply), Some(from)) = (reply, stanza.from) else { continue };
+            let reader = sender.map_or_else(|| Reader::Outside(from), Reader::Session);
+            let circular = Circular { errand, ..Circular::new(reply, [reader]) };
             // The policy has nothing against answers.
             let _ = self.post.circulate(circular, None).await;
         }
+    }
+
+    /// Whether a stanza comes from a program that the company runs, or from somebody whom it speaks for.
+    fn is_component(&self, stanza: &Stanza) -> bool {
+        stanza.from.as_ref().is_some_and(|from| self.router.component(from.domain().as_str()).is_some())
     }
 
     /// `None` for what wants no answer.
@@ -122,10 +138,13 @@ impl Clerk {
             .build())
     }
 
-    /// XEP-0363 §4, for the people of this server.
+    /// XEP-0363 §4, for the people and components of this server.
     async fn slot(&self, stanza: &Stanza, request: &Element, is_ours: bool) -> Result<Element, StanzaError> {
         let owner = stanza.from.as_ref().filter(|_| is_ours).map(|from| from.to_bare()).ok_or_else(|| {
-            StanzaError::new(StanzaCondition::NotAllowed, "Only people of this server may upload files.")
+            StanzaError::new(
+                StanzaCondition::NotAllowed,
+                "Only people and components of this server may upload files.",
+            )
         })?;
         let wish = Wish::read(request, self.files.max_bytes())?;
         let given = self.files.reserve(owner, self.address.clone(), &self.domain, wish).await?;

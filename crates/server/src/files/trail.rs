@@ -60,5 +60,6 @@ fn draft(file: &File, what: Element, by_owner: bool) -> Draft {
         spool: None,
         ledger: Ledger::Happenings,
         id: None,
+        about: None,
     }
 }
