@@ -16,6 +16,7 @@ use crate::outbox::Closed;
 use crate::people::{Blocked, LastSeen, People};
 use crate::post::Trail;
 use crate::presence::Presence;
+use crate::pubsub::{self, PubSub};
 use crate::roster::Contact;
 use crate::roster::subscription::{self, Kind as Change};
 use crate::router::Spool;
@@ -40,6 +41,8 @@ pub struct Accounts {
     pub trail: Trail,
     /// Work on the spool that is under way.
     pub spool: mpsc::UnboundedSender<Spool>,
+    /// Who looks after its nodes.
+    pub pubsub: PubSub,
 }
 
 impl Accounts {
@@ -88,6 +91,7 @@ impl Accounts {
             }
         }
         clear(&self.vault, jid).await?;
+        self.pubsub.forget(jid).await;
         self.users.remove(jid).await?;
         self.people.remove(jid);
         // What the ended sessions left over is put into the spool behind their backs; wait for that, then empty it.
@@ -139,6 +143,7 @@ async fn clear(vault: &Vault, jid: &BareJid) -> Result<(), VaultError> {
     ];
     delete_under::<Contact>(vault, name, &mut writes).await?;
     delete_under::<PrivateXml>(vault, name, &mut writes).await?;
+    writes.extend(pubsub::store::delete_all(vault, jid).await?);
     vault.apply(writes).await.map(|_| ())
 }
 

@@ -30,3 +30,11 @@ pub const ROOM: u16 = 40;
 pub const ROOM_STANDING: u16 = 41;
 /// [`crate::rooms::record::RoomCard`].
 pub const ROOM_CARD: u16 = 42;
+/// [`crate::pubsub::node::Node`].
+pub const NODE: u16 = 50;
+/// [`crate::pubsub::store::Item`].
+pub const NODE_ITEM: u16 = 51;
+/// [`crate::pubsub::store::Latest`].
+pub const NODE_LATEST: u16 = 52;
+/// [`crate::caps::Capabilities`].
+pub const CAPABILITIES: u16 = 54;

@@ -6,6 +6,7 @@
 mod accounts;
 pub mod admin;
 mod border;
+mod caps;
 mod carbons;
 mod clock;
 mod component;
@@ -26,6 +27,7 @@ mod people;
 mod post;
 mod presence;
 mod present;
+mod pubsub;
 mod pulse;
 mod rooms;
 mod roster;

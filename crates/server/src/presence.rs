@@ -7,10 +7,12 @@ use std::sync::Arc;
 use stanza::{BareJid, FullJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use vault::{Expect, Vault, VaultError, Write};
 
+use crate::caps::Caps;
 use crate::history::Spooled;
 use crate::outbox::Parcel;
 use crate::people::{LastSeen, People, User};
 use crate::post::{Post, disk_error};
+use crate::pubsub::PubSub;
 use crate::roster::subscription::{self, Kind as Change};
 use crate::router::{Router, Target, presence_parcel};
 use crate::session::Session;
@@ -23,12 +25,22 @@ pub struct Presence {
     post: Post,
     vault: Vault,
     spool: Spooled,
+    caps: Caps,
+    pubsub: PubSub,
 }
 
 impl Presence {
     /// The handles that presence needs.
-    pub fn new(router: Router, people: People, post: Post, vault: Vault, spool: Spooled) -> Self {
-        Self { router, people, post, vault, spool }
+    pub fn new(
+        router: Router,
+        people: People,
+        post: Post,
+        vault: Vault,
+        spool: Spooled,
+        caps: Caps,
+        pubsub: PubSub,
+    ) -> Self {
+        Self { router, people, post, vault, spool, caps, pubsub }
     }
 
     /// Takes in a presence stanza from a client.
@@ -72,6 +84,9 @@ impl Presence {
         self.broadcast(session, &stanza);
         if initial {
             self.welcome(session);
+        }
+        if let Some((session, before)) = self.caps.learn(session, &stanza) {
+            self.pubsub.greet(&session, before).await;
         }
         if !took_messages && priority >= 0 {
             self.spool.flush(session).await;
@@ -248,6 +263,7 @@ impl Presence {
         }
         if sent.show {
             self.show_all(user, &contact);
+            self.greet(user, &contact).await;
         }
         if sent.hide {
             self.hide_all(user, &contact);
@@ -301,6 +317,7 @@ impl Presence {
         }
         if received.show {
             self.show_all(&user, from);
+            self.greet(&user, from).await;
         }
         if received.hide {
             self.hide_all(&user, from);
@@ -350,6 +367,14 @@ impl Presence {
             user.push_contact(contact);
         }
         Ok(result)
+    }
+
+    /// The contact gets the last items of what the account publishes (XEP-0163 §4.2).
+    async fn greet(&self, user: &User, contact: &BareJid) {
+        let Some(contact) = self.people.loaded(contact) else { return };
+        for session in contact.sessions() {
+            self.pubsub.greet_by(&session, vec![user.jid.clone()], None).await;
+        }
     }
 
     /// The contact begins to see every available resource.

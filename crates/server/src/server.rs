@@ -12,6 +12,7 @@ use vault::Vault;
 
 use crate::accounts::Accounts;
 use crate::border::Border;
+use crate::caps::Caps;
 use crate::component::{self, Component};
 use crate::config::{Config, EncryptedMessages, Limits};
 use crate::connection::Clerk;
@@ -29,6 +30,9 @@ use crate::outbox::Bounds;
 use crate::people::People;
 use crate::post::{Post, Trail, settle};
 use crate::presence::Presence;
+use crate::pubsub::PubSub;
+use crate::pubsub::desk::PersonalDesk;
+use crate::pubsub::service::PublicNodes;
 use crate::pulse::Pulse;
 use crate::rooms::Rooms;
 use crate::router::{Router, Spool};
@@ -141,8 +145,21 @@ impl Server {
         let post = Post::new(router.clone(), trail.clone(), fates.clone(), rules);
         let files = files::open(config, &vault, &post, &router, &stopping);
         let spooled = Spooled::new(trail.clone(), config.domain().as_str());
-        let presence =
-            Presence::new(router.clone(), people.clone(), post.clone(), vault.clone(), spooled.clone());
+        let caps = Caps::load(router.clone(), vault.clone()).await.map_err(ArchiveError::from)?;
+        let readable = rules.encrypted == policy::Encrypted::Refuse;
+        let pubsub = PubSub::start(post.clone(), router.clone(), people.clone(), vault.clone(), readable);
+        for domain in &config.domains {
+            open_nodes(domain, &router, &pubsub);
+        }
+        let presence = Presence::new(
+            router.clone(),
+            people.clone(),
+            post.clone(),
+            vault.clone(),
+            spooled.clone(),
+            caps.clone(),
+            pubsub.clone(),
+        );
         let bounds = Bounds { parcels: limits.outbox_stanzas.get(), bytes: limits.outbox_bytes.get() };
         let sessions =
             Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive.0.downgrade());
@@ -175,6 +192,7 @@ impl Server {
             vault: vault.clone(),
             trail: trail.clone(),
             spool: spool.clone(),
+            pubsub: pubsub.clone(),
         };
         let admin = admin::Admin { accounts: accounts.clone(), post: post.clone(), router: router.clone() };
         let commands = Arc::new(adhoc::AdHoc::new(users.clone(), admin::commands(admin)));
@@ -190,6 +208,7 @@ impl Server {
             Arc::new(last::Last { vault: vault.clone(), started: Instant::now() }),
             Arc::new(private::Private { vault: vault.clone() }),
             Arc::new(vcard::VCardDesk { vault: vault.clone(), users: users.clone() }),
+            Arc::new(PersonalDesk { pubsub: pubsub.clone() }),
             commands.clone(),
         ];
         let disco = disco::Disco::new(
@@ -198,11 +217,12 @@ impl Server {
             config.policy.encrypted_messages,
             commands,
             router.clone(),
+            pubsub.clone(),
         );
         let capabilities = disco.capabilities().clone();
         handlers.push(Arc::new(disco));
 
-        let desk = Desk::new(router.clone(), post.clone(), handlers);
+        let desk = Desk::new(router.clone(), post.clone(), caps, pubsub, handlers);
         let border = Border { post: post.clone(), presence: presence.clone(), desk: desk.clone() };
         let clerk = Clerk {
             post,
@@ -376,6 +396,13 @@ impl Server {
 fn component_bounds(limits: &Limits) -> Bounds {
     let parcels = limits.outbox_stanzas.get().saturating_mul(10);
     Bounds { parcels, bytes: limits.outbox_bytes.get().saturating_mul(10) }
+}
+
+/// The nodes that belong to no account are at `pubsub.DOMAIN`.
+fn open_nodes(domain: &stanza::DomainPart, router: &Router, pubsub: &PubSub) {
+    let Ok(domain) = BareJid::new(&format!("pubsub.{domain}")) else { return };
+    let service = PublicNodes { domain: domain.clone(), pubsub: pubsub.clone(), router: router.clone() };
+    router.open(domain.as_str(), Arc::new(service));
 }
 
 async fn bind(

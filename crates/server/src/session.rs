@@ -10,6 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use stanza::{FullJid, Jid, Outgoing, Stanza};
 
+use crate::caps::Features;
 use crate::outbox::{Bounds, Lease, Outbox, Parcel};
 use crate::pending::{Pending, Ticket};
 use crate::people::User;
@@ -29,6 +30,8 @@ pub struct Session {
     presence: Mutex<Option<Arc<Stanza>>>,
     directed: Mutex<HashSet<Jid>>,
     resumption: Mutex<Option<Resumption>>,
+    /// What it says that it can do.
+    capabilities: Mutex<Capable>,
     /// The counts at which the client asked first and last (`<r/>`) and has no answer yet.
     asked: Mutex<Option<(u32, u32)>>,
 }
@@ -68,6 +71,13 @@ pub enum Mark {
     Managed = 8,
 }
 
+/// What a client can do: the hash by which it names that, and what that means once it is known ([`crate::caps`]).
+#[derive(Default)]
+struct Capable {
+    claim: Option<Box<str>>,
+    features: Option<Arc<Features>>,
+}
+
 /// Priority of a resource that has sent no available presence.
 const UNAVAILABLE: i16 = i16::MIN;
 
@@ -85,6 +95,7 @@ impl Session {
             presence: Mutex::new(None),
             directed: Mutex::default(),
             resumption: Mutex::default(),
+            capabilities: Mutex::default(),
             asked: Mutex::default(),
         };
         (Arc::new(session), lease)
@@ -109,6 +120,7 @@ impl Session {
             presence: Mutex::new(None),
             directed: Mutex::default(),
             resumption: Mutex::new(Some(resumption)),
+            capabilities: Mutex::default(),
             asked: Mutex::default(),
         })
     }
@@ -142,6 +154,7 @@ impl Session {
     /// and nobody had.
     pub fn set_unavailable(&self) -> Option<HashSet<Jid>> {
         self.priority.store(UNAVAILABLE, Ordering::Release);
+        *self.capabilities.lock() = Capable::default();
         let before = self.presence.lock().take();
         let directed = std::mem::take(&mut *self.directed.lock());
         (before.is_some() || !directed.is_empty()).then_some(directed)
@@ -165,6 +178,36 @@ impl Session {
             directed.remove(to);
         });
         found
+    }
+
+    /// Names what it can do; false when it had named that before. What is known of it stands until more is known.
+    pub fn claim(&self, key: Option<&str>) -> bool {
+        let mut capable = self.capabilities.lock();
+        let changed = capable.claim.as_deref() != key;
+        if changed {
+            capable.claim = key.map(Box::from);
+        }
+        if key.is_none() {
+            capable.features = None;
+        }
+        changed
+    }
+
+    /// Whether it names what it can do by this.
+    pub fn claims(&self, key: &str) -> bool {
+        self.capabilities.lock().claim.as_deref() == Some(key)
+    }
+
+    /// What it can do is known, if it still claims that. Returns what it could before.
+    pub fn adopt(&self, key: &str, features: Arc<Features>) -> Option<Option<Arc<Features>>> {
+        let mut capable = self.capabilities.lock();
+        (capable.claim.as_deref() == Some(key)).then(|| capable.features.replace(features))
+    }
+
+    /// Whether it is available and wants notifications of a node (XEP-0163 §4).
+    pub fn wants(&self, node: &str) -> bool {
+        self.priority().is_some()
+            && self.capabilities.lock().features.as_ref().is_some_and(|features| features.wants(node))
     }
 
     /// Whether a mark is set.

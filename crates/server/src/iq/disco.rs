@@ -16,6 +16,7 @@ use super::adhoc::{self, AdHoc};
 use super::{Answer, Foreign, Handler, Place, Request};
 use crate::component::Component;
 use crate::config::{Contact, EncryptedMessages};
+use crate::pubsub::{Look, PubSub};
 use crate::router::Router;
 use crate::service::Service;
 use crate::xml::{With, el};
@@ -31,6 +32,7 @@ pub struct Disco {
     capabilities: Element,
     commands: Arc<AdHoc>,
     router: Router,
+    pubsub: PubSub,
 }
 
 /// Features that no IQ handler brings.
@@ -59,6 +61,7 @@ impl Disco {
         encrypted: EncryptedMessages,
         commands: Arc<AdHoc>,
         router: Router,
+        pubsub: PubSub,
     ) -> Self {
         let gather = |category: &str, type_: &str, place| {
             let served = handlers.iter().flat_map(|handler| handler.features(place));
@@ -74,7 +77,10 @@ impl Disco {
             std::iter::once(identity).chain(features.into_iter().map(feature)).collect::<Vec<_>>()
         };
         let mut host = gather("server", "im", Place::Host);
-        let account = gather("account", "registered", Place::Own);
+        let mut account = gather("account", "registered", Place::Own);
+        // XEP-0163 §6.1.
+        account
+            .insert(1, el("identity", ns::DISCO_INFO).with("category", "pubsub").with("type", "pep").build());
         let fields: Vec<_> = contact.fields().map(|(var, uris)| (var, uris.to_vec())).collect();
         if !fields.is_empty() {
             host.push(contact_form(fields));
@@ -86,7 +92,7 @@ impl Disco {
         let ver = verification(&host);
         let capabilities =
             el("c", ns::CAPS).with("hash", "sha-1").with("node", SOFTWARE).with("ver", ver.as_str()).build();
-        Self { host, account, node: format!("{SOFTWARE}#{ver}"), capabilities, commands, router }
+        Self { host, account, node: format!("{SOFTWARE}#{ver}"), capabilities, commands, router, pubsub }
     }
 
     /// `<c/>`, as the stream features carry it (XEP-0115 §6.3).
@@ -101,8 +107,12 @@ impl Disco {
             (None, Place::Host) => self.host.clone(),
             (Some(node), Place::Host) if node == self.node => self.host.clone(),
             (None, _) => self.account.clone(),
-            (Some(_), Place::Other) => return Err(no_such_node()),
-            (Some(node), _) => self.commands.info(node, request.session).await?.ok_or_else(no_such_node)?,
+            (Some(node), Place::Other) => self.look(request, Some(node), true).await?,
+            (Some(node), _) => match self.commands.info(node, request.session).await? {
+                Some(content) => content,
+                None if request.place == Place::Own => self.look(request, Some(node), true).await?,
+                None => return Err(no_such_node()),
+            },
         };
         Ok(Some(el("query", ns::DISCO_INFO).with("node", node).append_all(content).build()))
     }
@@ -112,17 +122,29 @@ impl Disco {
         let node = request.payload.attr("node").filter(|node| !node.is_empty());
         let items = match (node, request.place) {
             (None, Place::Host) => self.services(),
-            (None, _) => Vec::new(),
+            (None, _) => self.look(request, None, false).await?,
             (Some(adhoc::COMMANDS), Place::Host | Place::Own) => {
                 self.commands.items(request.to, request.session).await?
             }
-            (Some(_), _) => return Err(no_such_node()),
+            (Some(_), Place::Host) => return Err(no_such_node()),
+            (Some(node), _) => self.look(request, Some(node), false).await?,
         };
         Ok(Some(el("query", ns::DISCO_ITEMS).with("node", node).append_all(items).build()))
     }
 }
 
 impl Disco {
+    /// The nodes of an account (XEP-0060 §5).
+    async fn look(
+        &self,
+        request: &Request<'_>,
+        node: Option<&str>,
+        info: bool,
+    ) -> Result<Vec<Element>, StanzaError> {
+        let (owner, from) = (request.user.jid.clone(), request.session.jid.clone().into());
+        self.pubsub.look(Look { owner, from, node: node.map(str::to_owned), info }).await
+    }
+
     /// What else answers here (XEP-0030 §4).
     fn services(&self) -> Vec<Element> {
         let item = |(domain, service): (String, Arc<dyn Service>)| {

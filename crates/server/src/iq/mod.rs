@@ -20,15 +20,18 @@ pub mod version;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use minidom::Element;
 use parking_lot::Mutex;
 use stanza::{Jid, Stanza, StanzaCondition, StanzaError};
 
+use crate::caps::{self, Caps};
 use crate::outbox::Parcel;
 use crate::people::User;
 use crate::post::{Post, disk_error};
+use crate::pubsub::PubSub;
 use crate::router::{Router, Target, outgoing};
 use crate::session::Session;
 
@@ -47,6 +50,8 @@ pub enum Place {
 pub struct Request<'a> {
     /// Whether it is a `set`.
     pub set: bool,
+    /// The IQ itself.
+    pub stanza: &'a Stanza,
     /// The one child.
     pub payload: Element,
     /// Who asks.
@@ -64,16 +69,24 @@ pub struct Request<'a> {
 /// What a handler wants to happen once its answer is in the outbox, in this order: a push that the answer announces,
 /// or the end of the stream.
 #[derive(Default)]
-pub struct After(Mutex<Vec<Box<dyn FnOnce() + Send>>>);
+pub struct After {
+    work: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    later: AtomicBool,
+}
 
 impl After {
+    /// Somebody else has taken it upon them to answer, or to refuse; what the handler returns is not sent.
+    pub fn answer_later(&self) {
+        self.later.store(true, Ordering::Relaxed);
+    }
+
     /// Adds something. It must not wait.
     pub fn then(&self, work: impl FnOnce() + Send + 'static) {
-        self.0.lock().push(Box::new(work));
+        self.work.lock().push(Box::new(work));
     }
 
     fn run(self) {
-        self.0.into_inner().into_iter().for_each(|work| work());
+        self.work.into_inner().into_iter().for_each(|work| work());
     }
 }
 
@@ -128,18 +141,26 @@ pub struct Desk {
     handlers: Arc<Served>,
     router: Router,
     post: Post,
+    caps: Caps,
+    pubsub: PubSub,
 }
 
 impl Desk {
     /// A desk with these handlers.
-    pub fn new(router: Router, post: Post, handlers: Vec<Arc<dyn Handler>>) -> Self {
+    pub fn new(
+        router: Router,
+        post: Post,
+        caps: Caps,
+        pubsub: PubSub,
+        handlers: Vec<Arc<dyn Handler>>,
+    ) -> Self {
         let mut served = Served::new();
         for handler in handlers {
             for (name, ns, places) in handler.serves() {
                 served.entry((*name, *ns)).or_default().push((*places, handler.clone()));
             }
         }
-        Self { handlers: Arc::new(served), router, post }
+        Self { handlers: Arc::new(served), router, post, caps, pubsub }
     }
 
     /// Takes in an IQ from a client: answers it, or sends it on to a resource.
@@ -204,6 +225,7 @@ impl Desk {
         let after = After::default();
         let request = Request {
             set: stanza.is_type("set"),
+            stanza,
             payload: stanza.payload_element(child),
             session,
             place,
@@ -212,6 +234,9 @@ impl Desk {
             after: &after,
         };
         let payload = handler.handle(request).await?;
+        if after.later.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let reply = Stanza::result_of(stanza);
         let reply = reply.with_payload(payload.as_ref()).map_err(|_| StanzaCondition::InternalServerError)?;
         session.outbox.push(Parcel::stanza(outgoing(&reply, &session.jid.clone().into())));
@@ -274,7 +299,15 @@ impl Desk {
 
     /// Results and errors go to the resource that asked; those for the server itself end here.
     async fn pass_on(&self, session: &Arc<Session>, stanza: Stanza) {
-        if stanza.to.as_ref().is_some_and(|to| to.is_full() || !self.router.serves(to.domain().as_str())) {
+        if caps::is_ours(stanza.to.as_ref(), session) {
+            for (session, before) in self.caps.answered(session, &stanza).await {
+                self.pubsub.greet(&session, before).await;
+            }
+        } else if stanza
+            .to
+            .as_ref()
+            .is_some_and(|to| to.is_full() || !self.router.serves(to.domain().as_str()))
+        {
             self.post.send(session, stanza).await;
         }
     }

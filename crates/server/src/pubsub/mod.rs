@@ -1,0 +1,167 @@
+//! Publish-subscribe (XEP-0060) and personal eventing (XEP-0163).
+//!
+//! There are two doors: every account's own address ([`desk`]) and a domain for programs ([`service`]). Both put what
+//! they are asked into the mailbox of the one worker that looks after the owner of the node, so decisions about a node
+//! are made one after the other and need no lock. A worker stores a change, waits until it is durable, and only then
+//! takes the next. What others can read is an event of the archive, in the same transaction as the change.
+
+pub mod config;
+pub mod desk;
+mod error;
+mod items;
+pub mod node;
+mod notify;
+mod owner;
+mod page;
+mod publish;
+pub mod service;
+pub mod store;
+mod subscribe;
+mod worker;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use minidom::Element;
+use stanza::{BareJid, Jid, Stanza, StanzaCondition, StanzaError};
+use tokio::sync::{mpsc, oneshot};
+use vault::Vault;
+
+use crate::people::People;
+use crate::post::Post;
+use crate::router::Router;
+use crate::session::{Errand, Session};
+use worker::{Core, Worker};
+
+/// Workers of a server. Each waits for one commit at a time, so this is how many can share one.
+const WORKERS: usize = 16;
+/// Jobs that wait for one worker; who brings one more waits.
+const MAILBOX: usize = 256;
+
+/// See the module.
+#[derive(Clone)]
+pub struct PubSub {
+    mailboxes: Arc<[mpsc::Sender<Job>]>,
+    hasher: RandomState,
+}
+
+/// A request of XEP-0060.
+pub struct Ask {
+    /// Whose nodes: an account, or the domain of the service.
+    pub owner: BareJid,
+    /// Who asks.
+    pub from: Jid,
+    /// The IQ.
+    pub stanza: Stanza,
+    /// Its one child.
+    pub payload: Element,
+    /// The local session that asks.
+    pub session: Option<Arc<Session>>,
+    /// Until it is answered.
+    pub errand: Option<Errand>,
+}
+
+/// What service discovery (XEP-0030) wants to know.
+pub struct Look {
+    /// Whose nodes.
+    pub owner: BareJid,
+    /// Who asks.
+    pub from: Jid,
+    /// About this node, or about all.
+    pub node: Option<String>,
+    /// Information rather than items.
+    pub info: bool,
+}
+
+/// Work for a worker.
+enum Job {
+    Ask(Box<Ask>),
+    Look(Look, oneshot::Sender<Result<Vec<Element>, StanzaError>>),
+    /// Somebody's resource has become available or has learned to want more: it gets the last items of these.
+    Greet {
+        session: Arc<Session>,
+        owners: Vec<BareJid>,
+        before: Option<Arc<crate::caps::Features>>,
+    },
+    /// The account is gone.
+    Forget(BareJid, oneshot::Sender<()>),
+}
+
+impl PubSub {
+    /// Starts the workers. They end when the last handle is dropped.
+    pub fn start(post: Post, router: Router, people: People, vault: Vault, readable: bool) -> Self {
+        let core = Arc::new(Core { post, router, people, vault, readable });
+        let start = |_| {
+            let (mailbox, jobs) = mpsc::channel(MAILBOX);
+            tokio::spawn(Worker::new(core.clone()).run(jobs));
+            mailbox
+        };
+        Self { mailboxes: (0..WORKERS).map(start).collect(), hasher: RandomState::new() }
+    }
+
+    /// Asks; the answer goes to the session by itself. Waits for room in the mailbox.
+    pub async fn ask(&self, ask: Ask) {
+        let place = self.place(&ask.owner);
+        self.give(place, Job::Ask(Box::new(ask))).await;
+    }
+
+    /// The content of an answer of service discovery.
+    ///
+    /// # Errors
+    /// `item-not-found`, or why somebody may not know.
+    pub async fn look(&self, look: Look) -> Result<Vec<Element>, StanzaError> {
+        let (reply, answer) = oneshot::channel();
+        let place = self.place(&look.owner);
+        self.give(place, Job::Look(look, reply)).await;
+        answer.await.map_err(|_| StanzaCondition::InternalServerError)?
+    }
+
+    /// Sends a resource the last items of those whose presence its account sees, and of its own account: of all nodes
+    /// that it wants, or of those that it did not want `before`.
+    pub async fn greet(&self, session: &Arc<Session>, before: Option<Arc<crate::caps::Features>>) {
+        let user = &session.user;
+        let mut owners: Vec<BareJid> = user.roster(|roster| {
+            roster.contacts().filter(|(_, contact)| contact.state.to).map(|(jid, _)| jid.clone()).collect()
+        });
+        owners.push(user.jid.clone());
+        self.greet_by(session, owners, before).await;
+    }
+
+    /// As [`PubSub::greet`], with the last items of these accounts.
+    pub async fn greet_by(
+        &self,
+        session: &Arc<Session>,
+        owners: Vec<BareJid>,
+        before: Option<Arc<crate::caps::Features>>,
+    ) {
+        let mut each: Vec<Vec<BareJid>> = vec![Vec::new(); self.mailboxes.len()];
+        for owner in owners {
+            let place = self.place(&owner);
+            if let Some(owners) = each.get_mut(place) {
+                owners.push(owner);
+            }
+        }
+        for (place, owners) in each.into_iter().enumerate().filter(|(_, owners)| !owners.is_empty()) {
+            let job = Job::Greet { session: session.clone(), owners, before: before.clone() };
+            self.give(place, job).await;
+        }
+    }
+
+    /// Forgets what is held in memory of an account whose records are about to be deleted.
+    pub async fn forget(&self, owner: &BareJid) {
+        let (done, finished) = oneshot::channel();
+        self.give(self.place(owner), Job::Forget(owner.clone(), done)).await;
+        let _ = finished.await;
+    }
+
+    fn place(&self, owner: &BareJid) -> usize {
+        (self.hasher.hash_one(owner) % self.mailboxes.len().max(1) as u64) as usize
+    }
+
+    async fn give(&self, place: usize, job: Job) {
+        if let Some(mailbox) = self.mailboxes.get(place) {
+            // A worker ends only with the server.
+            let _ = mailbox.send(job).await;
+        }
+    }
+}

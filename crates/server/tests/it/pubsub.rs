@@ -1,0 +1,266 @@
+//! The rules of XEP-0060, at the domain for programs and at accounts.
+
+use minidom::Element;
+
+use crate::client::{Client, child, condition};
+use crate::house::House;
+use crate::pep::{
+    EVENT, FORMS, OWNER, PUBSUB, configure, fence, ids, items, notices, publish, specific, tune, well,
+};
+
+const SERVICE: &str = "pubsub.corp.example";
+
+fn create(node: &str, options: &[(&str, &str)]) -> String {
+    let fields: String = options
+        .iter()
+        .map(|(var, value)| format!("<field var='pubsub#{var}'><value>{value}</value></field>"))
+        .collect();
+    format!(
+        "<pubsub xmlns='{PUBSUB}'><create node='{node}'/><configure><x xmlns='{FORMS}' type='submit'>\
+         <field var='FORM_TYPE' type='hidden'><value>{PUBSUB}#node_config</value></field>{fields}</x></configure></pubsub>"
+    )
+}
+
+fn subscribe(client: &Client, node: &str) -> String {
+    format!("<pubsub xmlns='{PUBSUB}'><subscribe node='{node}' jid='{}'/></pubsub>", client.bare())
+}
+
+fn subscription(answer: &Element) -> String {
+    well(answer);
+    child(child(answer, "pubsub", PUBSUB), "subscription", PUBSUB).attr("subscription").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_program_publishes_and_its_subscribers_hear_of_it() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut romeo = house.online("romeo", "a").await;
+    let mut juliet = house.online("juliet", "b").await;
+    well(&bot.ask("set", SERVICE, &create("builds", &[("title", "Builds")])).await);
+    assert_eq!(condition(&bot.ask("set", SERVICE, &create("builds", &[])).await), "conflict");
+    assert_eq!(
+        condition(&bot.ask("set", SERVICE, &publish("typo", "1", &tune("red"))).await),
+        "item-not-found"
+    );
+    assert_eq!(subscription(&romeo.ask("set", SERVICE, &subscribe(&romeo, "builds")).await), "subscribed");
+    well(&bot.ask("set", SERVICE, &publish("builds", "1", &tune("green"))).await);
+    let got = romeo.settle().await;
+    assert_eq!(notices(&got), [(SERVICE.to_owned(), "builds".to_owned(), "1".to_owned())]);
+    assert_eq!(notices(&juliet.settle().await), []);
+    // Who subscribes gets the last item.
+    assert_eq!(subscription(&juliet.ask("set", SERVICE, &subscribe(&juliet, "builds")).await), "subscribed");
+    assert_eq!(notices(&fence(&mut juliet, SERVICE).await).len(), 1);
+    // Only publishers publish.
+    assert_eq!(
+        condition(&romeo.ask("set", SERVICE, &publish("builds", "2", &tune("red"))).await),
+        "forbidden"
+    );
+    let unsubscribe =
+        format!("<pubsub xmlns='{PUBSUB}'><unsubscribe node='builds' jid='romeo@corp.example'/></pubsub>");
+    well(&romeo.ask("set", SERVICE, &unsubscribe).await);
+    assert_eq!(
+        specific(&romeo.ask("set", SERVICE, &unsubscribe).await),
+        ("unexpected-request".into(), "not-subscribed".into())
+    );
+    well(&bot.ask("set", SERVICE, &publish("builds", "2", &tune("red"))).await);
+    assert_eq!(notices(&romeo.settle().await), []);
+    assert_eq!(notices(&juliet.settle().await).len(), 1);
+
+    let house = house.restart().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut juliet = house.online("juliet", "b").await;
+    well(&bot.ask("set", SERVICE, &publish("builds", "3", &tune("green"))).await);
+    assert_eq!(notices(&juliet.settle().await).len(), 1, "a subscription lasts");
+    assert_eq!(ids(&juliet.ask("get", SERVICE, &items("builds")).await), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn retracting_purging_and_deleting_are_told() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut romeo = house.online("romeo", "a").await;
+    well(&bot.ask("set", SERVICE, &create("n", &[("notify_config", "1")])).await);
+    romeo.ask("set", SERVICE, &subscribe(&romeo, "n")).await;
+    for id in ["1", "2"] {
+        well(&bot.ask("set", SERVICE, &publish("n", id, &tune("x"))).await);
+    }
+    romeo.settle().await;
+    let retract = |id: &str| {
+        format!(
+            "<pubsub xmlns='{PUBSUB}'><retract node='n' notify='true'><item id='{id}'/></retract></pubsub>"
+        )
+    };
+    assert_eq!(condition(&romeo.ask("set", SERVICE, &retract("1")).await), "forbidden");
+    assert_eq!(condition(&bot.ask("set", SERVICE, &retract("9")).await), "item-not-found");
+    well(&bot.ask("set", SERVICE, &retract("2")).await);
+    let told = |got: Vec<Element>| {
+        let event = child(got.last().expect("nothing was told"), "event", EVENT).clone();
+        event.children().next().unwrap().clone()
+    };
+    let event = told(romeo.settle().await);
+    assert_eq!((event.name(), child(&event, "retract", EVENT).attr("id")), ("items", Some("2")));
+    assert_eq!(ids(&romeo.ask("get", SERVICE, &items("n")).await), ["1"]);
+    well(&bot.ask("set", SERVICE, &configure("n", &[("title", "N")])).await);
+    assert_eq!(told(romeo.settle().await).name(), "configuration");
+    well(&bot.ask("set", SERVICE, &format!("<pubsub xmlns='{OWNER}'><purge node='n'/></pubsub>")).await);
+    assert_eq!(told(romeo.settle().await).name(), "purge");
+    assert_eq!(ids(&romeo.ask("get", SERVICE, &items("n")).await), [""; 0]);
+    well(&bot.ask("set", SERVICE, &format!("<pubsub xmlns='{OWNER}'><delete node='n'><redirect uri='xmpp:x@y?;node=m'/></delete></pubsub>")).await);
+    let event = told(romeo.settle().await);
+    assert_eq!(
+        (event.name(), child(&event, "redirect", EVENT).attr("uri")),
+        ("delete", Some("xmpp:x@y?;node=m"))
+    );
+    assert_eq!(condition(&romeo.ask("get", SERVICE, &items("n")).await), "item-not-found");
+}
+
+#[tokio::test]
+async fn an_owner_lets_subscribers_in_where_they_must_ask() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut romeo = house.online("romeo", "a").await;
+    well(&bot.ask("set", SERVICE, &create("n", &[("access_model", "authorize")])).await);
+    well(&bot.ask("set", SERVICE, &publish("n", "1", &tune("x"))).await);
+    assert_eq!(subscription(&romeo.ask("set", SERVICE, &subscribe(&romeo, "n")).await), "pending");
+    let asked = bot.settle().await;
+    assert!(asked.iter().any(|element| element.has_child("x", FORMS)), "the owner is asked");
+    assert_eq!(
+        specific(&romeo.ask("get", SERVICE, &items("n")).await),
+        ("not-authorized".into(), "not-subscribed".into())
+    );
+    let approve = |state: &str| {
+        format!(
+            "<pubsub xmlns='{OWNER}'><subscriptions node='n'><subscription jid='romeo@corp.example' subscription='{state}'/></subscriptions></pubsub>"
+        )
+    };
+    assert_eq!(condition(&romeo.ask("set", SERVICE, &approve("subscribed")).await), "forbidden");
+    well(&bot.ask("set", SERVICE, &approve("subscribed")).await);
+    let told = romeo.settle().await;
+    let event = child(told.last().unwrap(), "event", EVENT);
+    assert_eq!(child(event, "subscription", EVENT).attr("subscription"), Some("subscribed"));
+    assert_eq!(ids(&romeo.ask("get", SERVICE, &items("n")).await), ["1"]);
+    let list =
+        bot.ask("get", SERVICE, &format!("<pubsub xmlns='{OWNER}'><subscriptions node='n'/></pubsub>")).await;
+    let list = child(child(&list, "pubsub", OWNER), "subscriptions", OWNER);
+    assert_eq!(
+        list.children().map(|one| one.attr("jid").unwrap()).collect::<Vec<_>>(),
+        ["romeo@corp.example"]
+    );
+    well(&bot.ask("set", SERVICE, &approve("none")).await);
+    assert_eq!(condition(&romeo.ask("get", SERVICE, &items("n")).await), "not-authorized");
+}
+
+#[tokio::test]
+async fn items_come_by_id_by_number_and_by_page() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    well(&bot.ask("set", SERVICE, &create("n", &[("max_items", "max")])).await);
+    for id in ["a", "b", "c", "d", "e"] {
+        well(&bot.ask("set", SERVICE, &publish("n", id, &tune(id))).await);
+    }
+    let wanted = |attributes: &str, inner: &str, set: &str| {
+        format!("<pubsub xmlns='{PUBSUB}'><items node='n'{attributes}>{inner}</items>{set}</pubsub>")
+    };
+    assert_eq!(ids(&bot.ask("get", SERVICE, &wanted(" max_items='2'", "", "")).await), ["d", "e"]);
+    assert_eq!(
+        ids(&bot.ask("get", SERVICE, &wanted("", "<item id='d'/><item id='z'/><item id='a'/>", "")).await),
+        ["d", "a"]
+    );
+    let page =
+        |inner: &str| wanted("", "", &format!("<set xmlns='http://jabber.org/protocol/rsm'>{inner}</set>"));
+    let answer = bot.ask("get", SERVICE, &page("<max>2</max><after>b</after>")).await;
+    assert_eq!(ids(&answer), ["c", "d"]);
+    let set = child(child(&answer, "pubsub", PUBSUB), "set", "http://jabber.org/protocol/rsm");
+    assert_eq!(child(set, "count", "http://jabber.org/protocol/rsm").text(), "5");
+    assert_eq!(child(set, "last", "http://jabber.org/protocol/rsm").text(), "d");
+    assert_eq!(ids(&bot.ask("get", SERVICE, &page("<max>2</max><before/>")).await), ["d", "e"]);
+    assert_eq!(condition(&bot.ask("get", SERVICE, &page("<after>zzz</after>")).await), "item-not-found");
+    assert_eq!(condition(&bot.ask("get", SERVICE, &page("<max>many</max>")).await), "bad-request");
+}
+
+#[tokio::test]
+async fn requests_that_say_too_little_get_the_standards_own_errors() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut romeo = house.online("romeo", "a").await;
+    well(&bot.ask("set", SERVICE, &create("n", &[])).await);
+    for (type_, payload, wanted) in [
+        ("set", format!("<pubsub xmlns='{PUBSUB}'/>"), ("bad-request", "")),
+        ("set", format!("<pubsub xmlns='{PUBSUB}'><publish/></pubsub>"), ("bad-request", "nodeid-required")),
+        (
+            "set",
+            format!("<pubsub xmlns='{PUBSUB}'><publish node='n'/></pubsub>"),
+            ("bad-request", "item-required"),
+        ),
+        (
+            "set",
+            format!("<pubsub xmlns='{PUBSUB}'><publish node='n'><item/></publish></pubsub>"),
+            ("bad-request", "payload-required"),
+        ),
+        (
+            "set",
+            format!(
+                "<pubsub xmlns='{PUBSUB}'><publish node='n'><item><a xmlns='x:x'/><b xmlns='x:x'/></item></publish></pubsub>"
+            ),
+            ("bad-request", "invalid-payload"),
+        ),
+        (
+            "set",
+            format!("<pubsub xmlns='{PUBSUB}'><retract node='n'/></pubsub>"),
+            ("bad-request", "item-required"),
+        ),
+        (
+            "set",
+            format!("<pubsub xmlns='{PUBSUB}'><subscribe node='n' jid='romeo@corp.example'/></pubsub>"),
+            ("bad-request", "invalid-jid"),
+        ),
+        (
+            "set",
+            format!("<pubsub xmlns='{PUBSUB}'><subscribe jid='nurse@corp.example'/></pubsub>"),
+            ("bad-request", "nodeid-required"),
+        ),
+        (
+            "set",
+            format!("<pubsub xmlns='{PUBSUB}'><options node='n' jid='nurse@corp.example'/></pubsub>"),
+            ("feature-not-implemented", "unsupported"),
+        ),
+        ("get", format!("<pubsub xmlns='{PUBSUB}'><items/></pubsub>"), ("bad-request", "nodeid-required")),
+        ("get", format!("<pubsub xmlns='{PUBSUB}'><nothing/></pubsub>"), ("feature-not-implemented", "")),
+        ("set", configure("n", &[("access_model", "presence")]), ("not-acceptable", "unsupported")),
+        ("set", configure("n", &[("access_model", "nonsense")]), ("not-acceptable", "unsupported")),
+        ("set", configure("n", &[("max_items", "5000")]), ("not-acceptable", "")),
+        ("set", configure("zzz", &[]), ("item-not-found", "")),
+        (
+            "set",
+            format!(
+                "<pubsub xmlns='{OWNER}'><affiliations node='n'><affiliation jid='nurse@corp.example' affiliation='none'/></affiliations></pubsub>"
+            ),
+            ("not-acceptable", ""),
+        ),
+        (
+            "set",
+            format!(
+                "<pubsub xmlns='{OWNER}'><affiliations node='n'><affiliation jid='@@' affiliation='none'/></affiliations></pubsub>"
+            ),
+            ("jid-malformed", ""),
+        ),
+    ] {
+        let answer = bot.ask(type_, SERVICE, &payload).await;
+        assert_eq!(specific(&answer), (wanted.0.to_owned(), wanted.1.to_owned()), "{payload}");
+    }
+    assert_eq!(condition(&romeo.ask("set", SERVICE, &configure("n", &[])).await), "forbidden");
+    let long = "x".repeat(600);
+    assert_eq!(condition(&bot.ask("set", SERVICE, &create(&long, &[])).await), "not-acceptable");
+    assert_eq!(condition(&bot.ask("set", SERVICE, &publish("n", &long, &tune("x"))).await), "not-acceptable");
+    // A node without a name gets one.
+    let answer = bot.ask("set", SERVICE, &format!("<pubsub xmlns='{PUBSUB}'><create/></pubsub>")).await;
+    let node = child(child(&answer, "pubsub", PUBSUB), "create", PUBSUB).attr("node").unwrap().to_owned();
+    well(&bot.ask("set", SERVICE, &publish(&node, "1", &tune("x"))).await);
+    let defaults = bot.ask("get", SERVICE, &format!("<pubsub xmlns='{OWNER}'><default/></pubsub>")).await;
+    child(child(child(&defaults, "pubsub", OWNER), "default", OWNER), "x", FORMS);
+    let shown =
+        bot.ask("get", SERVICE, &format!("<pubsub xmlns='{OWNER}'><configure node='n'/></pubsub>")).await;
+    child(child(child(&shown, "pubsub", OWNER), "configure", OWNER), "x", FORMS);
+    let mine = bot.ask("get", SERVICE, &format!("<pubsub xmlns='{PUBSUB}'><affiliations/></pubsub>")).await;
+    assert_eq!(child(child(&mine, "pubsub", PUBSUB), "affiliations", PUBSUB).children().count(), 2);
+}
