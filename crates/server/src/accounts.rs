@@ -17,6 +17,7 @@ use crate::people::{Blocked, LastSeen, People};
 use crate::post::Trail;
 use crate::presence::Presence;
 use crate::pubsub::{self, PubSub};
+use crate::push::Registration;
 use crate::roster::Contact;
 use crate::roster::subscription::{self, Kind as Change};
 use crate::router::Spool;
@@ -144,6 +145,7 @@ async fn clear(vault: &Vault, jid: &BareJid) -> Result<(), VaultError> {
     delete_under::<Contact>(vault, name, &mut writes).await?;
     delete_under::<PrivateXml>(vault, name, &mut writes).await?;
     writes.extend(pubsub::store::delete_all(vault, jid).await?);
+    delete_under::<Registration>(vault, name, &mut writes).await?;
     vault.apply(writes).await.map(|_| ())
 }
 

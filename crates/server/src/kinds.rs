@@ -14,6 +14,8 @@ pub const SUSPENDED: u16 = 15;
 pub const VCARD: u16 = 14;
 /// [`crate::fates::Fate`] (XEP-0424).
 pub const FATE: u16 = 16;
+/// [`crate::push::Registration`] (XEP-0357).
+pub const PUSH: u16 = 70;
 /// [`crate::directory::Profile`].
 pub const PROFILE: u16 = 30;
 /// [`crate::files::File`] (XEP-0363).

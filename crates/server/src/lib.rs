@@ -29,6 +29,8 @@ mod presence;
 mod present;
 mod pubsub;
 mod pulse;
+mod push;
+mod questions;
 mod rooms;
 mod roster;
 mod router;

@@ -15,6 +15,7 @@ use stanza::{BareJid, Jid};
 use vault::{Expect, Record, Vault, VaultError, Versioned, Write};
 
 use crate::outbox::Parcel;
+use crate::push::{Registration, Registrations};
 use crate::roster::{Contact, Roster};
 use crate::session::{Mark, Session};
 use crate::users::{UserError, Users};
@@ -23,6 +24,8 @@ use crate::users::{UserError, Users};
 pub struct User {
     /// Its address.
     pub jid: BareJid,
+    /// Who wants to be woken.
+    pub push: Registrations,
     sessions: RwLock<Vec<Arc<Session>>>,
     roster: Mutex<Roster>,
     blocked: RwLock<Option<Versioned<Blocked>>>,
@@ -68,6 +71,11 @@ impl User {
     /// The session of a resource.
     pub fn session(&self, resource: &str) -> Option<Arc<Session>> {
         self.sessions.read().iter().find(|session| session.jid.resource().as_str() == resource).cloned()
+    }
+
+    /// Whether a client is connected under a resource.
+    pub fn is_here(&self, resource: &str) -> bool {
+        self.session(resource).is_some_and(|session| session.outbox.is_attached())
     }
 
     /// Whether any session takes messages to the bare address.
@@ -173,8 +181,10 @@ impl People {
         let contacts =
             contacts.into_iter().filter_map(|(key, contact)| Some((BareJid::new(&key).ok()?, contact)));
         let blocked = self.vault.get::<Blocked>("", jid.as_str()).await?;
+        let push = self.vault.list::<Registration>(jid.as_str()).await?;
         let user = Arc::new(User {
             jid: jid.clone(),
+            push: Registrations::new(push.into_iter().map(|(_, registration)| registration.value)),
             sessions: RwLock::default(),
             roster: Mutex::new(Roster::new(contacts)),
             blocked: RwLock::new(blocked),

@@ -83,6 +83,7 @@ impl Presence {
         let initial = session.set_available(stanza.clone(), priority).is_none();
         self.broadcast(session, &stanza);
         if initial {
+            session.user.push.seen(session.jid.resource().as_str());
             self.welcome(session);
         }
         if let Some((session, before)) = self.caps.learn(session, &stanza) {

@@ -4,12 +4,12 @@
 //! content becomes one only by [`archive::Archived`]. Delivering never waits: it puts parcels into outboxes.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use archive::{Archived, Receipt, Sequence};
 use parking_lot::RwLock;
 use stanza::{BareJid, FullJid, Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use vault::VaultError;
 
 use crate::carbons;
@@ -17,6 +17,7 @@ use crate::component::Component;
 use crate::outbox::{Class, Copies, Parcel};
 use crate::people::{People, User};
 use crate::post::{Judged, Letter, Mail, Trail, unreachable_now};
+use crate::questions::Questions;
 use crate::service::{Circular, Incoming, Service};
 use crate::session::Session;
 
@@ -55,6 +56,9 @@ struct Inner {
     /// Accounts whose spool should be looked at again.
     spool: mpsc::UnboundedSender<Spool>,
     trail: Trail,
+    questions: Questions,
+    /// Accounts with something to push.
+    pushes: OnceLock<mpsc::Sender<Arc<User>>>,
 }
 
 /// What a domain of this server is.
@@ -84,7 +88,35 @@ impl Router {
         spool: mpsc::UnboundedSender<Spool>,
     ) -> Self {
         let domains = domains.into_iter().map(|domain| (domain, Domain::People)).collect();
-        Self(Arc::new(Inner { domains: RwLock::new(domains), people, spool, trail }))
+        let domains = RwLock::new(domains);
+        let (questions, pushes) = Default::default();
+        Self(Arc::new(Inner { domains, people, spool, trail, questions, pushes }))
+    }
+
+    /// Where accounts go that have something to push (XEP-0357). Once only.
+    pub fn push_to(&self, pushes: mpsc::Sender<Arc<User>>) {
+        let _ = self.0.pushes.set(pushes);
+    }
+
+    /// A message is durable that an account gets: its devices that are away are to be woken.
+    pub fn wake(&self, user: &Arc<User>) {
+        if user.push.is_empty() || !user.push.notice(|resource| user.is_here(resource)) {
+            return;
+        }
+        if let Some(pushes) = self.0.pushes.get() {
+            // What finds no room is told with the next message.
+            let _ = pushes.try_send(user.clone());
+        }
+    }
+
+    /// Waits for the answer to an IQ that the server is about to send in its own name or an account's.
+    pub fn await_answer(&self, question: &Stanza) -> Option<oneshot::Receiver<Stanza>> {
+        self.0.questions.ask(question)
+    }
+
+    /// An IQ's answer has come for a domain or a bare address of ours.
+    pub fn answered(&self, stanza: &Stanza) {
+        self.0.questions.answer(stanza);
     }
 
     /// Gives a domain to a service. One that has people keeps them.
@@ -215,6 +247,9 @@ impl Router {
             None => {}
         }
         let id = sequence.map(|sequence| self.stanza_id(sequence));
+        if id.is_some() {
+            self.wake(user);
+        }
         if letter.spooled {
             if !served.is_empty() {
                 self.flush(user);
@@ -318,6 +353,7 @@ impl Router {
                     session.outbox.push(Parcel::stanza(outgoing(reply, to)));
                 }
             }
+            Err(_) if reply.kind == Kind::Iq => self.answered(reply),
             // What became of a subscription concerns the whole account (RFC 6121 §8.5.2.1.3).
             Err(bare) if reply.kind == Kind::Presence => {
                 if let Some(user) = self.0.people.loaded(bare) {

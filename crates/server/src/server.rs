@@ -22,7 +22,7 @@ use crate::history::{History, Spooled};
 use crate::http::{self, Door, Health, Web};
 use crate::iq::{
     Desk, Handler, adhoc, admin, blocking, carbons, disco, last, ping, private, register, roster, time,
-    vcard, version,
+    vcard, version, wake,
 };
 use crate::listen::{self, Hall};
 use crate::metrics::Exporter;
@@ -34,6 +34,7 @@ use crate::pubsub::PubSub;
 use crate::pubsub::desk::PersonalDesk;
 use crate::pubsub::service::PublicNodes;
 use crate::pulse::Pulse;
+use crate::push::{self, Pusher};
 use crate::rooms::Rooms;
 use crate::router::{Router, Spool};
 use crate::sessions::Sessions;
@@ -207,6 +208,7 @@ impl Server {
             Arc::new(time::Time),
             Arc::new(last::Last { vault: vault.clone(), started: Instant::now() }),
             Arc::new(private::Private { vault: vault.clone() }),
+            Arc::new(wake::PushDesk { vault: vault.clone() }),
             Arc::new(vcard::VCardDesk { vault: vault.clone(), users: users.clone() }),
             Arc::new(PersonalDesk { pubsub: pubsub.clone() }),
             commands.clone(),
@@ -222,6 +224,10 @@ impl Server {
         let capabilities = disco.capabilities().clone();
         handlers.push(Arc::new(disco));
 
+        let (pushes, pushing) = mpsc::channel(push::ROOM);
+        router.push_to(pushes);
+        let pusher = Pusher { post: post.clone(), router: router.clone(), vault: vault.clone() };
+        tokio::spawn(push::run(pusher, pushing));
         let desk = Desk::new(router.clone(), post.clone(), caps, pubsub, handlers);
         let border = Border { post: post.clone(), presence: presence.clone(), desk: desk.clone() };
         let clerk = Clerk {

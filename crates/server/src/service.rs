@@ -137,6 +137,9 @@ impl Sheet {
             buffer.extend_from_slice(&head);
             buffer.extend_from_slice(&extra);
             let out = Outgoing { head: buffer.split().freeze(), tail: stanza.tail().clone() };
+            if id.is_some() && stanza.kind == Kind::Message && !session.outbox.is_attached() {
+                router.wake(&session.user);
+            }
             session.outbox.push(Parcel { out, class: self.class(id), sequence: None, copies: None });
         }
     }

@@ -109,6 +109,7 @@ impl Sessions {
         if !attached {
             metrics::gauge!(crate::metrics::SESSIONS_DETACHED).decrement(1.0);
         }
+        user.push.seen(session.jid.resource().as_str());
         Ok((session, lease))
     }
 

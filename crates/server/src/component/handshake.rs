@@ -23,8 +23,8 @@ mod tests {
         let right = "aaee83c26aeeafcbabeabfcbcd50df997e0a2a1e";
         assert!(is_answer("3BF96D32", "test", right));
         assert!(is_answer("3BF96D32", "test", &format!(" {}\n", right.to_uppercase())));
-        assert!(!is_answer("3BF96D33", "test", &right));
-        assert!(!is_answer("3BF96D32", "tests", &right));
+        assert!(!is_answer("3BF96D33", "test", right));
+        assert!(!is_answer("3BF96D32", "tests", right));
         assert!(!is_answer("3BF96D32", "test", &right[..39]));
         assert!(!is_answer("3BF96D32", "test", ""));
     }

@@ -11,12 +11,14 @@ pub mod disco;
 pub mod last;
 pub mod ping;
 pub mod private;
+
 pub mod register;
 pub mod roster;
 pub mod time;
 pub mod vcard;
 pub mod vcard_forms;
 pub mod version;
+pub mod wake;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -251,9 +253,9 @@ impl Desk {
             Some("get" | "set") => stanza.children().len() == 1 && stanza.id.is_some(),
             Some("result" | "error") => {
                 if to.is_full() || !self.router.serves(to.domain().as_str()) {
-                    self.post.admit(stanza).await;
+                    return self.post.admit(stanza).await;
                 }
-                return;
+                return self.router.answered(&stanza);
             }
             _ => false,
         };
@@ -309,6 +311,8 @@ impl Desk {
             .is_some_and(|to| to.is_full() || !self.router.serves(to.domain().as_str()))
         {
             self.post.send(session, stanza).await;
+        } else {
+            self.router.answered(&stanza);
         }
     }
 }

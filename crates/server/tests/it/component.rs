@@ -6,10 +6,10 @@ use sha1::{Digest, Sha1};
 use crate::client::{CLIENT, Client, Raw, STREAM, bodies, body, child, condition, presences, unique};
 use crate::house::{DOMAIN, House};
 
-const GATEWAY: &str = "gw.corp.example";
+pub const GATEWAY: &str = "gw.corp.example";
 const SECRET: &str = "between you and me";
 
-async fn house() -> House {
+pub async fn house() -> House {
     house_with(&[]).await
 }
 
@@ -23,7 +23,7 @@ async fn house_with(more: &[(&str, &str)]) -> House {
 }
 
 /// A component's end of its connection.
-struct Gateway(Raw);
+pub struct Gateway(Raw);
 
 impl Gateway {
     /// A connection on which nothing has been said.
@@ -31,7 +31,7 @@ impl Gateway {
         Raw::connect(house.server.addresses().component[0]).await
     }
 
-    async fn connect(house: &House) -> Self {
+    pub async fn connect(house: &House) -> Self {
         Self::connect_as(house, GATEWAY, SECRET).await
     }
 
@@ -45,11 +45,11 @@ impl Gateway {
         Self(raw)
     }
 
-    async fn send(&mut self, xml: &str) {
+    pub async fn send(&mut self, xml: &str) {
         self.0.send(xml).await;
     }
 
-    async fn find(&mut self, mut wanted: impl FnMut(&Element) -> bool) -> Element {
+    pub async fn find(&mut self, mut wanted: impl FnMut(&Element) -> bool) -> Element {
         loop {
             let next = self.0.next().await;
             if wanted(&next) {
@@ -67,14 +67,14 @@ impl Gateway {
     }
 
     /// Asks, and returns the answer with that id.
-    async fn ask(&mut self, type_: &str, from: &str, to: &str, payload: &str) -> Element {
+    pub async fn ask(&mut self, type_: &str, from: &str, to: &str, payload: &str) -> Element {
         let id = unique("gateway");
         self.send(&format!("<iq type='{type_}' id='{id}' from='{from}' to='{to}'>{payload}</iq>")).await;
         self.find(|element| element.attr("id") == Some(&id)).await
     }
 
     /// Waits until the server has taken in all that was sent.
-    async fn settle(&mut self) {
+    pub async fn settle(&mut self) {
         self.ask("get", GATEWAY, DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
     }
 }
@@ -406,7 +406,7 @@ async fn a_component_that_stops_reading_is_cut_off_and_what_it_missed_comes_back
     }
     assert_eq!(condition(&bounced.expect("nothing came back")), "remote-server-timeout");
     // Everybody else goes on.
-    romeo.send(&message(&romeo.jid().to_owned(), "juliet@corp.example", "still here")).await;
+    romeo.send(&message(romeo.jid(), "juliet@corp.example", "still here")).await;
     assert_eq!(bodies(&[juliet.find(|element| body(element).is_some()).await]), ["still here"]);
     drop(gateway);
     let mut back = Gateway::connect(&house).await;

@@ -17,6 +17,7 @@ mod offline;
 mod pep;
 mod presence;
 mod pubsub;
+mod push;
 mod restart;
 mod retraction;
 mod rooms;
