@@ -1,4 +1,4 @@
-//! What became of a message after it was sent: retraction (XEP-0424).
+//! What became of a message after it was sent: retraction (XEP-0424) and moderation (XEP-0425).
 //!
 //! The retraction is an event like any other, and the trail keeps both. Beside it, in the same transaction, stands a
 //! *fate* for each owner of the message, so that people's history shows that something was taken back and not what
@@ -14,9 +14,11 @@ use vault::{Expect, Record, Vault, VaultError, Write};
 
 use crate::clock;
 use crate::post::Trail;
-use crate::xml::{With, el};
+use crate::xml::{With, el, text};
 
-/// The namespace.
+/// The namespace of XEP-0425.
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
+/// The namespace of XEP-0424.
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";
 
 /// Why people no longer see a message. Parent: the owner of the history; key: the message's place in the archive.
@@ -26,6 +28,27 @@ pub struct Fate {
     pub by: Option<String>,
     /// When, in microseconds since 1970.
     pub at: i64,
+    /// The occupant who took it away from its author (XEP-0425).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moderator: Option<String>,
+    /// Why they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Fate {
+    /// Taken back now, by the message of this id.
+    pub fn now(by: Option<&str>) -> Self {
+        Self { by: by.map(str::to_owned), at: clock::micros(), moderator: None, reason: None }
+    }
+
+    /// The record for a message in one history.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn write(&self, owner: &BareJid, message: Sequence) -> Result<Write, VaultError> {
+        Write::put(owner.as_str(), &message.to_string(), self, Expect::Any)
+    }
 }
 
 impl Record for Fate {
@@ -57,19 +80,11 @@ impl Fates {
         let sender = draft.from.to_bare();
         let Some(owner) = draft.owners.first() else { return Ok(()) };
         let Some(target) = self.trail.named(owner, &sender, id).await? else { return Ok(()) };
+        let fate = Fate::now(stanza.id.as_deref());
         for owner in &draft.owners {
-            draft.writes.push(self.write(owner, target.sequence, stanza.id.as_deref())?);
+            draft.writes.push(fate.write(owner, target.sequence)?);
         }
         Ok(())
-    }
-
-    /// Seals the fate of one message in one history.
-    ///
-    /// # Errors
-    /// When it cannot be written as a record.
-    pub fn write(&self, owner: &BareJid, message: Sequence, by: Option<&str>) -> Result<Write, VaultError> {
-        let fate = Fate { by: by.map(str::to_owned), at: archive::Micros::now().0 };
-        Write::put(owner.as_str(), &message.to_string(), &fate, Expect::Any)
     }
 
     /// Puts tombstones in the place of what has been taken back.
@@ -93,8 +108,13 @@ impl Fates {
 
 /// What is left to see (XEP-0424 §5.1).
 fn tombstone(item: &Item, fate: &Fate) -> Bytes {
-    let mark =
-        el("retracted", RETRACT).with("stamp", clock::stamp(fate.at)).with("id", fate.by.as_deref()).build();
+    let moderated = fate.moderator.as_deref().map(|by| el("moderated", MODERATE).with("by", by).build());
+    let mark = el("retracted", RETRACT)
+        .with("stamp", clock::stamp(fate.at))
+        .with("id", fate.by.as_deref())
+        .append_all(moderated)
+        .append_all(fate.reason.as_deref().map(|reason| text("reason", RETRACT, reason)))
+        .build();
     let stanza = match Stanza::parse(&item.stanza) {
         Ok(stanza) => stanza.without(|_| true),
         Err(_) => Stanza::new(Kind::Message).sent_by(item.from.clone()).addressed(item.to.clone()),

@@ -44,7 +44,6 @@ pub struct Circular {
     /// Each a stanza and its readers.
     pub sheets: Vec<Sheet>,
     /// The stanza that all this follows from.
-    #[expect(dead_code, reason = "dropping it is what says that the stanza is handled")]
     pub errand: Option<Errand>,
     /// What to do when the event could not be archived, so that nobody got anything. It must not wait.
     pub on_failure: Option<OnFailure>,

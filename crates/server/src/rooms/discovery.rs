@@ -9,6 +9,7 @@ use super::form::Form;
 use super::room::{Room, Visitor};
 use super::settings::MOST_HISTORY;
 use super::standing::Affiliation;
+use crate::fates::MODERATE;
 use crate::xml::{With, el};
 
 /// A message keeps its id when it comes back (XEP-0045 §6.4).
@@ -56,6 +57,7 @@ impl Room {
             ns::REGISTER,
             ns::RSM,
             ns::MAM,
+            MODERATE,
             "urn:xmpp:mam:2#extended",
             "urn:xmpp:sid:0",
             "http://jabber.org/protocol/muc#request",

@@ -5,7 +5,9 @@ use stanza::{Jid, Stanza, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
 use super::effect::Out;
+use super::retract::Target;
 use super::room::{Room, Visitor};
+use crate::fates::MODERATE;
 
 /// What an admin does (XEP-0045 §9).
 pub const ADMIN: &str = "http://jabber.org/protocol/muc#admin";
@@ -13,7 +15,13 @@ pub const ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 pub const OWNER: &str = "http://jabber.org/protocol/muc#owner";
 
 impl Room {
-    pub(super) fn iq(&mut self, who: &Visitor, stanza: &Stanza, out: &mut Out) -> Result<(), StanzaError> {
+    pub(super) fn iq(
+        &mut self,
+        who: &Visitor,
+        stanza: &Stanza,
+        target: Option<&Target>,
+        out: &mut Out,
+    ) -> Result<(), StanzaError> {
         let nick = stanza.to.as_ref().and_then(Jid::resource).map(|nick| nick.as_str());
         let set = match stanza.type_.as_deref() {
             Some("get") => false,
@@ -41,6 +49,7 @@ impl Room {
             ("query", ADMIN, true) => return self.administer(who, stanza, &query, out),
             ("query", OWNER, false) => Some(self.configuration(who)?),
             ("query", OWNER, true) => return self.own(who, stanza, &query, out),
+            ("moderate", MODERATE, true) => return self.moderate(who, stanza, target, out),
             ("query", ns::REGISTER, false) => Some(self.registration(who)?),
             ("query", ns::REGISTER, true) => return self.register(who, stanza, &query, out),
             _ => return Err(StanzaCondition::ServiceUnavailable.into()),

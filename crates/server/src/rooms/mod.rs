@@ -21,6 +21,7 @@ mod owner_form;
 mod past;
 pub mod record;
 mod register;
+mod retract;
 mod room;
 mod settings;
 mod speak;
@@ -40,6 +41,7 @@ use self::catalogue::Catalogue;
 use self::settings::Settings;
 use self::task::Task;
 use crate::config::{self, RoomMakers};
+use crate::fates::Fates;
 use crate::post::{Post, Trail};
 use crate::service::{Circular, Incoming, Reader, Service};
 use crate::users::{Role, Users};
@@ -52,6 +54,7 @@ pub struct Rooms(Arc<Office>);
 struct Office {
     post: Post,
     trail: Trail,
+    fates: Fates,
     vault: Vault,
     users: Users,
     rules: config::Rooms,
@@ -88,7 +91,8 @@ impl Rooms {
             catalogue.set(&room, &settings, 0);
         }
         let mailboxes = DashMap::new();
-        Ok(Self(Arc::new(Office { post, trail, vault, users, rules, catalogue, mailboxes })))
+        let fates = Fates::new(vault.clone(), trail.clone());
+        Ok(Self(Arc::new(Office { post, trail, fates, vault, users, rules, catalogue, mailboxes })))
     }
 
     /// Sends everybody out of every room because the server stops (XEP-0045 §7.14, code 332).

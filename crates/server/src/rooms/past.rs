@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
-use archive::{Item, Micros, Receipt};
+use archive::{Item, Micros, Receipt, Sequence};
 use minidom::Element;
 use stanza::{Jid, Stanza};
 use xmpp_parsers::ns;
 
 use super::settings::MOST_HISTORY;
 use crate::clock;
+use crate::fates::RETRACT;
 use crate::service::{Place, Reader, Sheet};
 
 /// The last messages, oldest first, each with its place in the archive, which may still be on its way there.
@@ -49,13 +50,17 @@ impl Wanted {
 
 impl Past {
     /// From the archive, oldest first. What it holds of who really spoke is left out, and so are subjects: the last is
-    /// told on its own.
+    /// told on its own. So is what was taken back.
     pub fn restore(items: &[Item]) -> Self {
         let said = items.iter().filter_map(|item| {
             let mut stanza = Stanza::parse(&item.stanza).ok()?.without(|child| child.is("x", ns::MUC_USER));
             stanza.to = None;
             let place = Arc::new(OnceLock::from(Receipt { sequence: item.sequence, time: item.time }));
-            (!is_subject(&stanza)).then_some(Said { stanza, place, time: item.time })
+            (!is_subject(&stanza) && !stanza.has("retracted", RETRACT)).then_some(Said {
+                stanza,
+                place,
+                time: item.time,
+            })
         });
         Self(said.collect())
     }
@@ -66,6 +71,11 @@ impl Past {
             self.0.pop_front();
         }
         self.0.push_back(Said { stanza, place, time });
+    }
+
+    /// Leaves out a message that was taken back.
+    pub fn remove(&mut self, message: Sequence) {
+        self.0.retain(|said| said.place.get().is_none_or(|receipt| receipt.sequence != message));
     }
 
     /// The messages for somebody who comes in, oldest first; `usual` is how many if they do not say.

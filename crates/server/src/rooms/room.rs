@@ -12,6 +12,7 @@ use super::effect::{Failure, Out};
 use super::occupants::{Occupant, Occupants};
 use super::past::{Past, is_subject};
 use super::record;
+use super::retract::Target;
 use super::settings::Settings;
 use super::standing::{Affiliation, Role};
 use crate::post::disk_error;
@@ -127,12 +128,19 @@ impl Room {
         Self { locked: true, past, ..Self::stored(jid, durable, ids) }
     }
 
-    /// Takes in a stanza.
-    pub fn receive(&mut self, now: Micros, who: &Visitor, stanza: Stanza, out: &mut Out) {
+    /// Takes in a stanza, and the message that it wants [gone](super::retract::wanted).
+    pub fn receive(
+        &mut self,
+        now: Micros,
+        who: &Visitor,
+        stanza: Stanza,
+        target: Option<&Target>,
+        out: &mut Out,
+    ) {
         let result = match stanza.kind {
             Kind::Presence => self.presence(now, who, &stanza, out),
-            Kind::Message => self.message(now, who, &stanza, out),
-            Kind::Iq => self.iq(who, &stanza, out),
+            Kind::Message => self.message(now, who, &stanza, target, out),
+            Kind::Iq => self.iq(who, &stanza, target, out),
         };
         if let Err(error) = result {
             out.refuse(&stanza, error, &who.reader);
@@ -165,13 +173,14 @@ impl Room {
         now: Micros,
         who: &Visitor,
         stanza: &Stanza,
+        target: Option<&Target>,
         out: &mut Out,
     ) -> Result<(), StanzaError> {
         let nick = stanza.to.as_ref().and_then(Jid::resource).map(|nick| nick.as_str());
         match (message_type(stanza), nick) {
             ("error", _) => Ok(()),
             ("groupchat", None) if is_subject(stanza) => self.name_subject(now, who, stanza, out),
-            ("groupchat", None) => self.speak(now, who, stanza, out),
+            ("groupchat", None) => self.speak(now, who, stanza, target, out),
             ("groupchat", Some(_)) => {
                 Err(StanzaError::new(StanzaCondition::BadRequest, "One person is no group."))
             }

@@ -10,6 +10,7 @@ use xmpp_parsers::ns;
 
 use super::effect::{Failure, Out, Step, event};
 use super::occupants::Occupant;
+use super::retract::Target;
 use super::room::{Room, Subject, Visitor};
 use super::standing::Role;
 use crate::clock;
@@ -30,6 +31,7 @@ impl Room {
         now: Micros,
         who: &Visitor,
         stanza: &Stanza,
+        target: Option<&Target>,
         out: &mut Out,
     ) -> Result<(), StanzaError> {
         let one = self.occupant(who)?;
@@ -39,11 +41,13 @@ impl Room {
         }
         let said = self.attributed(stanza, one)?;
         let event = has_content(stanza).then(|| self.words(who, one, &said, Vec::new()));
+        let taken_back = self.taken_back(who, stanza, target)?;
         let mut sheet = Sheet::new(said.clone(), self.occupants.everyone());
-        let Some(event) = event else {
+        let Some(mut event) = event else {
             out.send(vec![sheet]);
             return Ok(());
         };
+        event.writes = taken_back;
         sheet.archived_by = Some(self.jid.as_str().into());
         let place = Place::default();
         if let Some(past) = &mut self.past {

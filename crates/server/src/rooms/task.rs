@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Ledger, Micros, Query};
+use archive::{ArchiveError, Ledger, Micros, Query};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use stanza::{BareJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
@@ -12,6 +12,7 @@ use xmpp_parsers::ns;
 
 use super::effect::{Failure, Out, Step};
 use super::past::Past;
+use super::retract::{self, Target};
 use super::room::{Ids, Room, Visitor};
 use super::settings::MOST_HISTORY;
 use super::{Mail, Office, reader, record};
@@ -144,8 +145,13 @@ impl Task {
         let mut out = Out::default();
         if let Err(error) = self.prepare(&who, &stanza).await {
             out.refuse(&stanza, error, &who.reader);
-        } else if let Some(room) = &mut self.room {
-            room.receive(now(), &who, stanza, &mut out);
+        } else {
+            let target = self.target(&stanza).await;
+            match (&mut self.room, target) {
+                (Some(room), Ok(target)) => room.receive(now(), &who, stanza, target.as_ref(), &mut out),
+                (_, Err(error)) => out.refuse(&stanza, error, &who.reader),
+                (None, Ok(_)) => {}
+            }
         }
         drop(sender);
         self.finish(out, errand).await;
@@ -167,9 +173,11 @@ impl Task {
                     ..Query::default()
                 };
                 let page = self.office.trail.history(&self.jid, &query).await;
-                let page = page.map_err(|error| {
+                let mut page = page.map_err(|error| {
                     StanzaError::new(StanzaCondition::InternalServerError, error.to_string())
                 })?;
+                let veiled = self.office.fates.veil(&self.jid, &mut page.items).await;
+                veiled.map_err(|error| disk_error(&error))?;
                 room.past = Some(Past::restore(&page.items));
             }
             return Ok(());
@@ -185,6 +193,18 @@ impl Task {
         let settings = self.office.new_settings();
         self.room = Some(Room::new(self.jid.clone(), owner, settings, now(), self.ids()));
         Ok(())
+    }
+
+    /// The message that a stanza wants gone, if it is in this room's archive.
+    async fn target(&self, stanza: &Stanza) -> Result<Option<Target>, StanzaError> {
+        let id = retract::wanted(stanza);
+        let Some(sequence) = id.and_then(|id| self.office.trail.sequence(&id)) else { return Ok(None) };
+        let query = Query { ids: Some(vec![sequence]), limit: 1, ..Query::default() };
+        match self.office.trail.history(&self.jid, &query).await {
+            Ok(page) => Ok(page.items.first().map(|item| Target { sequence, author: item.from.to_bare() })),
+            Err(ArchiveError::NotFound) => Ok(None),
+            Err(error) => Err(StanzaError::new(StanzaCondition::InternalServerError, error.to_string())),
+        }
     }
 
     async fn refuse(&self, incoming: Incoming, error: StanzaError) {

@@ -1,9 +1,10 @@
-//! Taking a message back: XEP-0424.
+//! Taking a message back: XEP-0424, XEP-0425; and the present state of a conversation.
 
 use minidom::Element;
 
-use crate::client::Client;
+use crate::client::{Client, bodies, body, child, condition};
 use crate::house::{DOMAIN, House, jid};
+use crate::rooms::{ROOM, enter, pair};
 
 const MAM: &str = "urn:xmpp:mam:2";
 const RETRACT: &str = "urn:xmpp:message-retract:1";
@@ -131,4 +132,64 @@ impl Texts for Element {
     fn text_of_children(&self) -> String {
         self.children().map(Element::text).collect()
     }
+}
+
+const MODERATE: &str = "urn:xmpp:message-moderate:1";
+
+/// Says something in a room; returns the id that the room gave it.
+async fn say(client: &mut Client, words: &str) -> String {
+    client.send(&format!("<message to='{ROOM}' type='groupchat'><body>{words}</body></message>")).await;
+    let said = client.find(|element| body(element).as_deref() == Some(words)).await;
+    said.get_child("stanza-id", "urn:xmpp:sid:0").and_then(|id| id.attr("id")).unwrap().to_owned()
+}
+
+fn moderate(id: &str) -> String {
+    format!(
+        "<moderate xmlns='{MODERATE}' id='{id}'><retract xmlns='{RETRACT}'/><reason>rude</reason></moderate>"
+    )
+}
+
+#[tokio::test]
+async fn a_moderator_takes_a_message_out_of_everybodys_sight_and_nobody_else_does() {
+    let house = House::open().await;
+    let (mut romeo, mut juliet) = pair(&house, &[]).await;
+    let insult = say(&mut juliet, "you knave").await;
+    say(&mut juliet, "good morrow").await;
+    romeo.settle().await;
+    assert_eq!(condition(&juliet.ask("set", ROOM, &moderate(&insult)).await), "forbidden");
+    assert_eq!(condition(&romeo.ask("set", ROOM, &moderate("nothing")).await), "item-not-found");
+    assert_eq!(romeo.ask("set", ROOM, &moderate(&insult)).await.attr("type"), Some("result"));
+    let notice = juliet.find(|element| element.get_child("retract", RETRACT).is_some()).await;
+    let retract = child(&notice, "retract", RETRACT);
+    assert_eq!((notice.attr("from"), retract.attr("id")), (Some(ROOM), Some(insult.as_str())));
+    let by = format!("{ROOM}/Romeo");
+    assert_eq!(child(retract, "moderated", MODERATE).attr("by"), Some(by.as_str()));
+    assert_eq!(child(retract, "reason", RETRACT).text(), "rude");
+
+    let mut nurse = house.online("nurse", "a").await;
+    let told = bodies(&enter(&mut nurse, ROOM, "Nurse").await);
+    assert_eq!(told, ["good morrow"], "who comes in is not told the words");
+    let kept = house.server.trail().history(&ROOM.parse().unwrap(), &Default::default()).await.unwrap().items;
+    assert!(kept.iter().any(|item| String::from_utf8_lossy(&item.stanza).contains("you knave")));
+}
+
+#[tokio::test]
+async fn who_said_something_in_a_room_takes_it_back_there() {
+    let house = House::open().await;
+    let (mut romeo, mut juliet) = pair(&house, &[]).await;
+    let vow = say(&mut juliet, "I love thee").await;
+    let back = |id: &str| {
+        format!(
+            "<message to='{ROOM}' type='groupchat' id='b'><retract xmlns='{RETRACT}' id='{id}'/></message>"
+        )
+    };
+    // Another's word is not his to take back, although he may say that he would like to.
+    romeo.send(&back(&vow)).await;
+    romeo.settle().await;
+    let mut nurse = house.online("nurse", "a").await;
+    assert_eq!(bodies(&enter(&mut nurse, ROOM, "Nurse").await), ["I love thee"]);
+    juliet.send(&back(&vow)).await;
+    juliet.settle().await;
+    let mut later = house.online("nurse", "b").await;
+    assert!(bodies(&enter(&mut later, ROOM, "Angelica").await).is_empty());
 }
