@@ -62,6 +62,8 @@ pub struct Config {
     pub development: Development,
     /// The external components (XEP-0114). No domain twice, none that is served otherwise.
     pub components: Vec<ComponentSecret>,
+    /// What clients need for calls (XEP-0215).
+    pub external_services: Vec<ExternalService>,
     /// What is odd but no reason to refuse, such as an environment variable that no key reads.
     pub warnings: Vec<String>,
 }
@@ -291,6 +293,42 @@ pub struct Development {
     pub insecure_login: bool,
 }
 
+/// A server that clients use beside this one, such as STUN or TURN for their calls (XEP-0215).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalService {
+    /// `stun`, `turn`, `stuns`, `turns`, …
+    pub type_: String,
+    /// A host name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// How clients are let in.
+    pub access: Access,
+}
+
+/// How an [`ExternalService`] lets clients in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody may come.
+    Open,
+    /// One name and password for all.
+    Fixed {
+        /// The name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// Credentials for a while, made with a secret that the service knows too.
+    Shared {
+        /// The secret.
+        secret: Secret,
+        /// How long credentials last.
+        valid: Duration,
+    },
+}
+
 /// An external component: what it serves, and how it proves who it is (XEP-0114).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentSecret {
@@ -393,6 +431,7 @@ impl Config {
         note(self.policy != new.policy, "policy.encrypted_messages");
         note(self.contact != new.contact, "contact");
         note(self.components != new.components, "components");
+        note(self.external_services != new.external_services, "external_services");
         note(self.log.format != new.log.format, "log.format");
         note(self.development != new.development, "development.insecure_login");
         keys

@@ -21,8 +21,8 @@ use crate::files;
 use crate::history::{History, Spooled};
 use crate::http::{self, Door, Health, Web};
 use crate::iq::{
-    Desk, Handler, adhoc, admin, blocking, carbons, disco, last, ping, private, register, roster, time,
-    vcard, version, wake,
+    Desk, Handler, adhoc, admin, blocking, carbons, disco, external, last, ping, private, register, roster,
+    time, vcard, version, wake,
 };
 use crate::listen::{self, Hall};
 use crate::metrics::Exporter;
@@ -209,6 +209,7 @@ impl Server {
             Arc::new(last::Last { vault: vault.clone(), started: Instant::now() }),
             Arc::new(private::Private { vault: vault.clone() }),
             Arc::new(wake::PushDesk { vault: vault.clone() }),
+            Arc::new(external::External { services: config.external_services.clone() }),
             Arc::new(vcard::VCardDesk { vault: vault.clone(), users: users.clone() }),
             Arc::new(PersonalDesk { pubsub: pubsub.clone() }),
             commands.clone(),

@@ -10,9 +10,9 @@ use jid::DomainPart;
 
 use super::raw::{self, Raw};
 use super::{
-    ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages, Files, Http, KeySource,
-    Limits, Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, RoomMakers,
-    Rooms, Secret, Sources, TlsFiles, keys,
+    Access, ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages, ExternalService,
+    Files, Http, KeySource, Limits, Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem,
+    Registration, RoomMakers, Rooms, Secret, Sources, TlsFiles, keys,
 };
 
 const DEFAULT_DOMAIN: &str = "localhost";
@@ -143,6 +143,7 @@ impl Check {
         let components = self.components(raw.components, &domains);
         Config {
             components,
+            external_services: self.external_services(raw.external_services),
             domains,
             data,
             key,
@@ -230,6 +231,41 @@ impl Check {
             components.push(ComponentSecret { domain, secret: Secret::new(secret) });
         }
         components
+    }
+
+    fn external_services(&mut self, raw: Vec<raw::ExternalService>) -> Vec<ExternalService> {
+        const KEY: &str = "external_services";
+        let mut services = Vec::new();
+        for service in raw {
+            let transport = service.transport.unwrap_or_else(|| "udp".to_owned());
+            let secure = service.type_.ends_with('s');
+            let port = service.port.unwrap_or(if secure { 5349 } else { 3478 });
+            if service.type_.is_empty() || service.host.is_empty() {
+                self.refuse(KEY, "each wants a type, such as \"turn\", and a host");
+            } else if transport != "udp" && transport != "tcp" {
+                self.refuse(KEY, &format!("{}: transport wants \"udp\" or \"tcp\"", service.host));
+            }
+            let Some(port) = u16::try_from(port).ok().filter(|port| *port > 0) else {
+                self.refuse(KEY, &format!("{}: port is out of range", service.host));
+                continue;
+            };
+            let valid = self.seconds("external_services", service.valid_seconds, 86_400, 60..=604_800);
+            let access = match (service.secret, service.username, service.password) {
+                (None, None, None) => Access::Open,
+                (Some(secret), None, None) => Access::Shared { secret: Secret::new(secret), valid },
+                (None, Some(username), Some(password)) => {
+                    Access::Fixed { username, password: Secret::new(password) }
+                }
+                _ => {
+                    let words = "takes a secret alone, or a username with a password";
+                    self.refuse(KEY, &format!("{}: {words}", service.host));
+                    Access::Open
+                }
+            };
+            let (type_, host) = (service.type_, service.host);
+            services.push(ExternalService { type_, host, port, transport, access });
+        }
+        services
     }
 
     fn key(&mut self, raw: raw::Key, data: &Path) -> KeySource {

@@ -37,6 +37,18 @@ pub enum Kind {
 /// A field of a [`Kind::Tables`] and its kind of value.
 pub type Field = (&'static str, Kind);
 
+/// Fields of `[[external_services]]`.
+const EXTERNAL_SERVICE: &[Field] = &[
+    ("type", Kind::Text),
+    ("host", Kind::Text),
+    ("port", Kind::Count),
+    ("transport", Kind::Text),
+    ("secret", Kind::Text),
+    ("username", Kind::Text),
+    ("password", Kind::Text),
+    ("valid_seconds", Kind::Count),
+];
+
 /// Fields of `[[components]]`.
 const COMPONENT: &[Field] = &[("domain", Kind::Text), ("secret", Kind::Text)];
 
@@ -91,6 +103,7 @@ pub const KEYS: &[Key] = &[
     key("log.level", Kind::Text),
     key("development.insecure_login", Kind::Switch),
     key("components", Kind::Tables(COMPONENT)),
+    key("external_services", Kind::Tables(EXTERNAL_SERVICE)),
 ];
 
 impl Key {

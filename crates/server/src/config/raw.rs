@@ -23,6 +23,21 @@ pub(super) struct Raw {
     pub(super) log: Log,
     pub(super) development: Development,
     pub(super) components: Vec<Component>,
+    pub(super) external_services: Vec<ExternalService>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ExternalService {
+    #[serde(rename = "type")]
+    pub(super) type_: String,
+    pub(super) host: String,
+    pub(super) port: Option<u64>,
+    pub(super) transport: Option<String>,
+    pub(super) secret: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) valid_seconds: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]

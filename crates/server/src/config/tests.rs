@@ -205,6 +205,29 @@ fn components_come_from_the_file_or_from_the_environment() {
 }
 
 #[test]
+fn a_service_for_calls_has_one_way_in() {
+    let service =
+        |lines: &str| format!("[[external_services]]\ntype = \"turn\"\nhost = \"t.example\"\n{lines}");
+    let access = |lines: &str| load(&service(lines)).unwrap().external_services.remove(0).access;
+    assert_eq!(access(""), Access::Open);
+    assert!(
+        matches!(access("secret = \"north\"\n"), Access::Shared { valid, .. } if valid.as_secs() == 86_400)
+    );
+    assert!(matches!(access("username = \"u\"\npassword = \"p\"\n"), Access::Fixed { .. }));
+    for (lines, words) in [
+        ("secret = \"a\"\nusername = \"u\"\n", "a secret alone"),
+        ("username = \"u\"\n", "a secret alone"),
+        ("port = 70000\n", "out of range"),
+        ("transport = \"pigeon\"\n", "\"udp\" or \"tcp\""),
+        ("valid_seconds = 1\n", "external_services"),
+        ("hots = \"x\"\n", "has no hots"),
+    ] {
+        let text = refusal(&service(lines));
+        assert!(text.contains(words), "{lines}: {text}");
+    }
+}
+
+#[test]
 fn a_component_has_a_domain_of_its_own_and_a_secret() {
     let with = |lines: &str| refusal(&format!("domain = \"corp.example\"\n{lines}"));
     let component = |domain: &str, secret: &str| {

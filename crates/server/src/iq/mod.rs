@@ -8,6 +8,7 @@ pub mod admin;
 pub mod blocking;
 pub mod carbons;
 pub mod disco;
+pub mod external;
 pub mod last;
 pub mod ping;
 pub mod private;

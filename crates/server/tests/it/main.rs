@@ -8,6 +8,7 @@ mod client;
 mod component;
 mod delivery;
 mod errors;
+mod external;
 mod files;
 mod history;
 mod house;
