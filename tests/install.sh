@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 debian=(go-sendxmpp profanity tmux openssl iproute2 util-linux e2fsprogs python3)
 # aioxmpp needs pytz and setuptools without saying so, and pyOpenSSL and tzlocal as they were in its days.
-python_packages=(slixmpp==1.17.0 aioxmpp==0.13.3 'pyOpenSSL<24.3' 'tzlocal<3' pytz 'setuptools<66')
+python_packages=(slixmpp==1.17.0 aiohttp==3.13.2 aioxmpp==0.13.3 'pyOpenSSL<24.3' 'tzlocal<3' pytz 'setuptools<66')
 peers=.peers
 venv=$peers/venv
 node_packages=(@xmpp/client@0.14.0 ws@8.23.0)

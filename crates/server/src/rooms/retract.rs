@@ -3,6 +3,7 @@
 //! The event stays in the trail. People's history shows a tombstone, and who comes in is not told the words any more.
 
 use archive::{Ledger, Sequence};
+use minidom::Element;
 use stanza::{BareJid, Kind, Stanza, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
@@ -69,11 +70,12 @@ impl Room {
             .with("id", request.attr("id"))
             .append(moderated.build())
             .append_all(reason.as_deref().map(|reason| text("reason", RETRACT, reason)));
+        let before = as_before(request.attr("id"), one.address.as_str(), reason.as_deref());
         let notice = Stanza::new(Kind::Message)
             .typed("groupchat")
             .with_id(crate::sessions::new_id())
             .sent_by(self.jid.clone())
-            .with_payload([&retract.build()])
+            .with_payload([&retract.build(), &before])
             .map_err(|_| StanzaCondition::BadRequest)?;
         let mut fate = Fate::now(notice.id.as_deref());
         fate.moderator = Some(one.address.to_string());
@@ -115,4 +117,15 @@ impl Room {
             past.remove(message);
         }
     }
+}
+
+/// The same in the words of the XEP's version 0.2, which many clients still listen to.
+fn as_before(id: Option<&str>, by: &str, reason: Option<&str>) -> Element {
+    const FASTEN: &str = "urn:xmpp:fasten:0";
+    const MODERATE: &str = "urn:xmpp:message-moderate:0";
+    let moderated = el("moderated", MODERATE)
+        .with("by", by)
+        .append(el("retract", "urn:xmpp:message-retract:0").build())
+        .append_all(reason.map(|reason| text("reason", MODERATE, reason)));
+    el("apply-to", FASTEN).with("id", id).append(moderated.build()).build()
 }
