@@ -16,6 +16,7 @@ use crate::outbox::Closed;
 use crate::people::{Blocked, LastSeen, People};
 use crate::post::Trail;
 use crate::presence::Presence;
+use crate::pubsub::avatar::Photo;
 use crate::pubsub::{self, PubSub};
 use crate::push::Registration;
 use crate::roster::Contact;
@@ -140,6 +141,7 @@ async fn clear(vault: &Vault, jid: &BareJid) -> Result<(), VaultError> {
         Write::delete::<Blocked>("", name, Expect::Any),
         Write::delete::<LastSeen>("", name, Expect::Any),
         Write::delete::<VCard>("", name, Expect::Any),
+        Write::delete::<Photo>("", name, Expect::Any),
         Profile::delete(jid),
     ];
     delete_under::<Contact>(vault, name, &mut writes).await?;

@@ -38,5 +38,7 @@ pub const NODE: u16 = 50;
 pub const NODE_ITEM: u16 = 51;
 /// [`crate::pubsub::store::Latest`].
 pub const NODE_LATEST: u16 = 52;
+/// [`crate::pubsub::avatar::Photo`].
+pub const PHOTO: u16 = 53;
 /// [`crate::caps::Capabilities`].
 pub const CAPABILITIES: u16 = 54;

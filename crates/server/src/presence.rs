@@ -1,6 +1,7 @@
 //! Presence and subscriptions (RFC 6121 §3 and §4): who sees whom.
 
 mod outside;
+mod photos;
 
 use std::sync::Arc;
 
@@ -79,7 +80,7 @@ impl Presence {
             }
         };
         let took_messages = session.takes_messages();
-        let stanza = Arc::new(stanza);
+        let stanza = Arc::new(self.with_photo(session, stanza).await);
         let initial = session.set_available(stanza.clone(), priority).is_none();
         self.broadcast(session, &stanza);
         if initial {

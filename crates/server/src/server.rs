@@ -148,7 +148,8 @@ impl Server {
         let spooled = Spooled::new(trail.clone(), config.domain().as_str());
         let caps = Caps::load(router.clone(), vault.clone()).await.map_err(ArchiveError::from)?;
         let readable = rules.encrypted == policy::Encrypted::Refuse;
-        let pubsub = PubSub::start(post.clone(), router.clone(), people.clone(), vault.clone(), readable);
+        let (pubsub, photos) =
+            PubSub::start(post.clone(), router.clone(), people.clone(), vault.clone(), readable);
         for domain in &config.domains {
             open_nodes(domain, &router, &pubsub);
         }
@@ -161,6 +162,7 @@ impl Server {
             caps.clone(),
             pubsub.clone(),
         );
+        tokio::spawn(presence.clone().show_photos(photos));
         let bounds = Bounds { parcels: limits.outbox_stanzas.get(), bytes: limits.outbox_bytes.get() };
         let sessions =
             Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive.0.downgrade());
@@ -207,10 +209,10 @@ impl Server {
             Arc::new(version::Version),
             Arc::new(time::Time),
             Arc::new(last::Last { vault: vault.clone(), started: Instant::now() }),
-            Arc::new(private::Private { vault: vault.clone() }),
+            Arc::new(private::Private { vault: vault.clone(), pubsub: pubsub.clone() }),
             Arc::new(wake::PushDesk { vault: vault.clone() }),
             Arc::new(external::External { services: config.external_services.clone() }),
-            Arc::new(vcard::VCardDesk { vault: vault.clone(), users: users.clone() }),
+            Arc::new(vcard::VCardDesk { vault: vault.clone(), users: users.clone(), pubsub: pubsub.clone() }),
             Arc::new(PersonalDesk { pubsub: pubsub.clone() }),
             commands.clone(),
         ];

@@ -97,8 +97,12 @@ impl After {
 pub struct Foreign<'a> {
     /// Whether it is a `set`.
     pub set: bool,
+    /// The IQ itself.
+    pub stanza: &'a Stanza,
     /// The one child.
     pub payload: Element,
+    /// Who may answer instead.
+    pub after: &'a After,
     /// Who asks.
     pub from: &'a Jid,
     /// The account that is asked; `None` for a domain of ours.
@@ -266,15 +270,19 @@ impl Desk {
         if to.is_full() && to.node().is_some() {
             return self.post.admit(stanza).await;
         }
+        let after = After::default();
         let answer = match self.router.resolve(&to).await {
-            Ok(Target::Host) => self.answer_foreign(&stanza, None).await,
-            Ok(Target::User(user)) => self.answer_foreign(&stanza, Some(&user)).await,
+            Ok(Target::Host) => self.answer_foreign(&stanza, None, &after).await,
+            Ok(Target::User(user)) => self.answer_foreign(&stanza, Some(&user), &after).await,
             Ok(Target::Nobody) => Err(StanzaCondition::ServiceUnavailable.into()),
             Ok(Target::Outside | Target::Service(_) | Target::Component(_)) => {
                 return self.post.admit(stanza).await;
             }
             Err(error) => Err(disk_error(&error)),
         };
+        if after.later.load(Ordering::Relaxed) && answer.is_ok() {
+            return;
+        }
         let answer = answer.and_then(|payload| {
             let reply = Stanza::result_of(&stanza).with_payload(payload.as_ref());
             reply.map_err(|_| StanzaCondition::InternalServerError.into())
@@ -285,7 +293,7 @@ impl Desk {
         }
     }
 
-    async fn answer_foreign(&self, stanza: &Stanza, user: Option<&Arc<User>>) -> Answer {
+    async fn answer_foreign(&self, stanza: &Stanza, user: Option<&Arc<User>>, after: &After) -> Answer {
         let unavailable = || StanzaError::from(StanzaCondition::ServiceUnavailable);
         let from = stanza.from.as_ref().ok_or_else(unavailable)?;
         if user.is_some_and(|user| user.blocks(from)) {
@@ -296,7 +304,7 @@ impl Desk {
         let place = if user.is_some() { Place::Other } else { Place::Host };
         let handler = served.iter().find(|(places, _)| places.contains(&place)).map(|(_, handler)| handler);
         let payload = stanza.payload_element(child);
-        let foreign = Foreign { set: stanza.is_type("set"), payload, from, user };
+        let foreign = Foreign { set: stanza.is_type("set"), stanza, payload, after, from, user };
         handler.ok_or_else(unavailable)?.handle_foreign(foreign).await
     }
 

@@ -9,6 +9,7 @@ use xmpp_parsers::ns;
 
 use super::{Answer, Handler, Place, Request, bad_request};
 use crate::post::disk_error;
+use crate::pubsub::PubSub;
 use crate::xml;
 
 /// One element of one account, as stored. Parent: the bare JID; key: [`key`].
@@ -30,6 +31,8 @@ const MAX_BYTES: usize = 128 << 10;
 pub struct Private {
     /// Where it is kept.
     pub vault: Vault,
+    /// Where bookmarks are kept.
+    pub pubsub: PubSub,
 }
 
 #[async_trait]
@@ -58,7 +61,15 @@ impl Private {
         let stored = stored.map_err(|error| disk_error(&error))?;
         let found = stored.and_then(|stored| stored.value.xml.parse().ok());
         let found = found.unwrap_or_else(|| Element::bare(wanted.name(), wanted.ns()));
+        let found = if is_bookmarks(wanted) { self.with_conferences(owner, found).await? } else { found };
         Ok(Some(xml::el("query", ns::PRIVATE).append(found).build()))
+    }
+
+    /// Bookmarks of rooms are those of XEP-0402; what else the old form can hold is kept beside them.
+    async fn with_conferences(&self, owner: &BareJid, found: Element) -> Result<Element, StanzaError> {
+        let Some(conferences) = self.pubsub.bookmarks(owner, None).await? else { return Ok(found) };
+        let others = found.children().filter(|child| child.name() != "conference").cloned();
+        Ok(xml::el(found.name(), &found.ns()).append_all(others).append_all(conferences).build())
     }
 
     async fn set(&self, owner: &BareJid, query: &Element) -> Answer {
@@ -87,9 +98,16 @@ impl Private {
             let text = format!("An account stores {MOST} elements at most.");
             return Err(StanzaError::new(StanzaCondition::ResourceConstraint, text));
         }
+        for bookmarks in query.children().filter(|element| is_bookmarks(element)) {
+            self.pubsub.bookmarks(owner, Some(bookmarks.clone())).await?;
+        }
         self.vault.apply(writes).await.map_err(|error| disk_error(&error))?;
         Ok(None)
     }
+}
+
+fn is_bookmarks(element: &Element) -> bool {
+    element.is("storage", ns::BOOKMARKS)
 }
 
 /// An element's name and namespace; names have no spaces.

@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use minidom::Element;
 use serde::{Deserialize, Serialize};
 use stanza::{BareJid, StanzaCondition, StanzaError};
-use vault::{Expect, Record, Vault, Write};
+use vault::{Expect, Record, Vault, VaultError, Write};
 
 use super::vcard_forms::{TEMP, VCARD4, temp_of, vcard4_of};
 use super::{Answer, Foreign, Handler, Place, Request, bad_request};
 use crate::directory::Profile;
 use crate::post::disk_error;
+use crate::pubsub::PubSub;
 use crate::users::Users;
 use crate::xml::{el, text};
 
@@ -36,6 +37,54 @@ pub struct VCardDesk {
     pub vault: Vault,
     /// Knows names, for people without a vCard.
     pub users: Users,
+    /// Publishes pictures.
+    pub pubsub: PubSub,
+}
+
+impl VCard {
+    /// The picture in an account's card: its type, and its bytes in base64.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn photo(vault: &Vault, jid: &BareJid) -> Result<Option<(String, String)>, VaultError> {
+        let stored = vault.get::<Self>("", jid.as_str()).await?;
+        let card = stored.and_then(|stored| stored.value.xml.parse::<Element>().ok());
+        let temp = card.map(|card| if card.has_ns(TEMP) { card } else { temp_of(&card) });
+        let part = |photo: &Element, name: &str| photo.get_child(name, TEMP).map(Element::text);
+        Ok(temp.as_ref().and_then(|card| card.get_child("PHOTO", TEMP)).and_then(|photo| {
+            let data: String = part(photo, "BINVAL")?.split_whitespace().collect();
+            let type_ = part(photo, "TYPE").unwrap_or_else(|| "image/jpeg".to_owned());
+            (!data.is_empty()).then_some((type_, data))
+        }))
+    }
+
+    /// Puts another picture, or none, into an account's card.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn with_photo(
+        vault: &Vault,
+        jid: &BareJid,
+        photo: Option<(&str, &str)>,
+    ) -> Result<Write, VaultError> {
+        let stored = vault.get::<Self>("", jid.as_str()).await?;
+        let card = stored.and_then(|stored| stored.value.xml.parse::<Element>().ok());
+        let card = card.unwrap_or_else(|| Element::bare("vCard", TEMP));
+        let (name, ns) = (card.name(), card.ns());
+        let others = card.children().filter(|child| !child.name().eq_ignore_ascii_case("photo")).cloned();
+        let photo = photo.map(|(type_, data)| match ns == TEMP {
+            true => {
+                let photo = el("PHOTO", TEMP).append(text("TYPE", TEMP, type_));
+                photo.append(text("BINVAL", TEMP, data)).build()
+            }
+            false => {
+                let uri = format!("data:{type_};base64,{data}");
+                el("photo", VCARD4).append(text("uri", VCARD4, uri)).build()
+            }
+        });
+        let card = el(name, &ns).append_all(others).append_all(photo).build();
+        Write::put("", jid.as_str(), &Self { xml: String::from(&card) }, Expect::Any)
+    }
 }
 
 #[async_trait]
@@ -94,12 +143,23 @@ impl VCardDesk {
         let write = Write::put("", request.user.jid.as_str(), &VCard { xml }, Expect::Any);
         let write = write.map_err(|error| disk_error(&error))?;
         self.vault.apply(vec![write]).await.map_err(|error| disk_error(&error))?;
+        self.pubsub.card_changed(&request.user.jid).await;
         Ok(None)
     }
 
     /// The card in the form that is wanted.
     async fn read(&self, jid: &BareJid, temp: bool) -> Result<Option<Element>, StanzaError> {
         let found = match self.stored(jid).await? {
+            // A card that has nothing but a picture was made for that.
+            Some(mut found) if found.has_ns(TEMP) && found.get_child("FN", TEMP).is_none() => {
+                let facts = self.made_up(jid).await?;
+                for fact in facts.iter().flat_map(Element::children) {
+                    if found.get_child(fact.name(), TEMP).is_none() {
+                        found.append_child(fact.clone());
+                    }
+                }
+                Some(found)
+            }
             Some(found) => Some(found),
             None => self.made_up(jid).await?,
         };

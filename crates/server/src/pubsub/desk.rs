@@ -1,10 +1,11 @@
 //! The door at every account's address (XEP-0163).
 
 use async_trait::async_trait;
+use stanza::StanzaCondition;
 use xmpp_parsers::ns;
 
 use super::{Ask, PubSub};
-use crate::iq::{Answer, Handler, Place, Request};
+use crate::iq::{Answer, Foreign, Handler, Place, Request};
 
 /// What an account's nodes can do; each with `http://jabber.org/protocol/pubsub#` before it.
 const FEATURES: [&str; 30] = [
@@ -48,6 +49,14 @@ const MORE: [&str; 4] = [
     "http://jabber.org/protocol/pubsub#retrieve-subscriptions",
 ];
 
+/// What lives on an account's nodes: both forms of pictures (XEP-0398) and of bookmarks (XEP-0402, XEP-0411).
+const LIVES: [&str; 4] = [
+    "urn:xmpp:pep-vcard-conversion:0",
+    "urn:xmpp:bookmarks:1#compat",
+    "urn:xmpp:bookmarks:1#compat-pep",
+    "urn:xmpp:bookmarks-conversion:0",
+];
+
 /// The features of the service: those of an account but for what needs a roster or capabilities.
 pub fn public_features() -> impl Iterator<Item = &'static str> {
     let personal = ["presence", "roster", "auto-create", "auto-subscribe", "filtered"];
@@ -73,7 +82,7 @@ impl Handler for PersonalDesk {
 
     fn features(&self, place: Place) -> Vec<&'static str> {
         match place {
-            Place::Own => FEATURES.into_iter().chain(MORE).collect(),
+            Place::Own => FEATURES.into_iter().chain(MORE).chain(LIVES).collect(),
             Place::Host | Place::Other => Vec::new(),
         }
     }
@@ -87,6 +96,21 @@ impl Handler for PersonalDesk {
             payload: request.payload,
             session: Some(request.session.clone()),
             errand: Some(request.session.errand()),
+        };
+        self.pubsub.ask(ask).await;
+        Ok(None)
+    }
+
+    async fn handle_foreign(&self, request: Foreign<'_>) -> Answer {
+        let user = request.user.ok_or(StanzaCondition::ServiceUnavailable)?;
+        request.after.answer_later();
+        let ask = Ask {
+            owner: user.jid.clone(),
+            from: request.from.clone(),
+            stanza: request.stanza.clone(),
+            payload: request.payload,
+            session: None,
+            errand: None,
         };
         self.pubsub.ask(ask).await;
         Ok(None)

@@ -5,6 +5,8 @@
 //! are made one after the other and need no lock. A worker stores a change, waits until it is durable, and only then
 //! takes the next. What others can read is an event of the archive, in the same transaction as the change.
 
+pub mod avatar;
+mod bookmarks;
 pub mod config;
 pub mod desk;
 mod error;
@@ -31,6 +33,7 @@ use crate::people::People;
 use crate::post::Post;
 use crate::router::Router;
 use crate::session::{Errand, Session};
+use avatar::Photos;
 use worker::{Core, Worker};
 
 /// Workers of a server. Each waits for one commit at a time, so this is how many can share one.
@@ -43,6 +46,7 @@ const MAILBOX: usize = 256;
 pub struct PubSub {
     mailboxes: Arc<[mpsc::Sender<Job>]>,
     hasher: RandomState,
+    photos: Photos,
 }
 
 /// A request of XEP-0060.
@@ -83,20 +87,60 @@ enum Job {
         owners: Vec<BareJid>,
         before: Option<Arc<crate::caps::Features>>,
     },
+    /// The account has changed its vCard.
+    Card(BareJid),
+    /// The account stores its bookmarks in the old form, or wants them in that.
+    Bookmarks(BareJid, Option<Element>, oneshot::Sender<Result<Option<Vec<Element>>, StanzaError>>),
     /// The account is gone.
     Forget(BareJid, oneshot::Sender<()>),
 }
 
 impl PubSub {
-    /// Starts the workers. They end when the last handle is dropped.
-    pub fn start(post: Post, router: Router, people: People, vault: Vault, readable: bool) -> Self {
-        let core = Arc::new(Core { post, router, people, vault, readable });
+    /// Starts the workers. They end when the last handle is dropped. The other half tells whose picture has changed, so
+    /// that presence can announce it.
+    pub fn start(
+        post: Post,
+        router: Router,
+        people: People,
+        vault: Vault,
+        readable: bool,
+    ) -> (Self, mpsc::Receiver<BareJid>) {
+        let photos = Photos::new(vault.clone());
+        let (changed, changes) = mpsc::channel(MAILBOX);
+        let core = Core { post, router, people, vault, readable, photos: photos.clone(), changed };
+        let core = Arc::new(core);
         let start = |_| {
             let (mailbox, jobs) = mpsc::channel(MAILBOX);
             tokio::spawn(Worker::new(core.clone()).run(jobs));
             mailbox
         };
-        Self { mailboxes: (0..WORKERS).map(start).collect(), hasher: RandomState::new() }
+        let mailboxes = (0..WORKERS).map(start).collect();
+        (Self { mailboxes, hasher: RandomState::new(), photos }, changes)
+    }
+
+    /// Which pictures presence announces.
+    pub fn photos(&self) -> &Photos {
+        &self.photos
+    }
+
+    /// Publishes the picture of a vCard that has just been stored (XEP-0398).
+    pub async fn card_changed(&self, owner: &BareJid) {
+        self.give(self.place(owner), Job::Card(owner.clone())).await;
+    }
+
+    /// An account's bookmarks in the form of XEP-0048, once `storage` of that form has taken their place if there is
+    /// any; `None` while there are none (XEP-0402 §6).
+    ///
+    /// # Errors
+    /// When they cannot be stored or read.
+    pub async fn bookmarks(
+        &self,
+        owner: &BareJid,
+        storage: Option<Element>,
+    ) -> Result<Option<Vec<Element>>, StanzaError> {
+        let (reply, answer) = oneshot::channel();
+        self.give(self.place(owner), Job::Bookmarks(owner.clone(), storage, reply)).await;
+        answer.await.map_err(|_| StanzaCondition::InternalServerError)?
     }
 
     /// Asks; the answer goes to the session by itself. Waits for room in the mailbox.

@@ -39,15 +39,37 @@ impl Desk<'_> {
             },
             None => Vec::new(),
         };
+        let (change, photo) = self.photo_published(name, item).await?;
+        self.put(name, item, &options, Config::personal(name), change).await?;
+        if let Some(photo) = photo {
+            self.show_photo(photo).await;
+        }
+        self.converge(name).await;
+        Ok(())
+    }
+
+    /// Publishes an item to a node, which is made like `base` if it is not there and may be made. What follows from it
+    /// besides is in `change`.
+    ///
+    /// # Errors
+    /// Why that may not be; then nothing has happened.
+    pub async fn put(
+        &mut self,
+        name: &str,
+        item: &Element,
+        options: &[(String, Vec<String>)],
+        base: Config,
+        mut change: Change,
+    ) -> Result<(), StanzaError> {
         let mut fresh = match self.shelf.nodes.get(name) {
             Some(shelved) => {
                 shelved.node.may_publish(&self.standing(&shelved.node))?;
-                shelved.node.config.meets(&options)?;
+                shelved.node.config.meets(options)?;
                 None
             }
             None if self.is_personal() && self.from.to_bare() == self.shelf.owner => {
                 self.may_create(name)?;
-                Some(Shelved::new(Node::new(Config::personal(name).with_options(&options)?)))
+                Some(Shelved::new(Node::new(base.with_options(options)?)))
             }
             None => return Err(not_found()),
         };
@@ -72,7 +94,6 @@ impl Desk<'_> {
         };
         let config = &node.config;
 
-        let mut change = Change::default();
         if before.is_some() {
             self.may_replace(name, &id, node).await?;
         }
@@ -158,6 +179,16 @@ impl Desk<'_> {
             (Some(Some(id)), None) if !id.is_empty() => id,
             _ => return Err(error(StanzaCondition::BadRequest, "item-required")),
         };
+        self.remove(name, id, matches!(retract.attr("notify"), Some("1" | "true"))).await?;
+        self.converge(name).await;
+        Ok(())
+    }
+
+    /// Removes an item; subscribers are told where that is `asked` for, or the node says so.
+    ///
+    /// # Errors
+    /// Why that may not be; then nothing has happened.
+    pub async fn remove(&mut self, name: &str, id: &str, asked: bool) -> Result<(), StanzaError> {
         let (owner, vault) = (self.shelf.owner.clone(), self.core.vault.clone());
         let shelved = self.node(name)?;
         if !shelved.node.config.persist {
@@ -175,7 +206,6 @@ impl Desk<'_> {
 
         let put = self.shelf.put_latest(name, latest.as_ref()).map_err(|error| disk_error(&error))?;
         let told = told::retracted(name, [id]);
-        let asked = matches!(retract.attr("notify"), Some("1" | "true"));
         let sheets = match asked || node.config.notify_retract {
             true => self.notify(name, node, &told).await?,
             false => Vec::new(),

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use vault::{Vault, VaultError, Write};
 use xmpp_parsers::ns;
 
+use super::avatar::Photos;
 use super::node::{Affiliation, Node, Standing};
 use super::store::{Shelf, Shelved};
 use super::{Ask, Job, notify};
@@ -36,6 +37,10 @@ pub struct Core {
     pub vault: Vault,
     /// Whether the company refuses what its archive cannot read.
     pub readable: bool,
+    /// Which picture presence announces.
+    pub photos: Photos,
+    /// Accounts whose picture has changed.
+    pub changed: mpsc::Sender<BareJid>,
 }
 
 /// See the module.
@@ -78,6 +83,13 @@ pub struct Change {
     pub event: Option<Draft>,
 }
 
+impl<'a> Slip<'a> {
+    /// For what nobody has asked for.
+    pub fn none(stanza: &'a Stanza) -> Self {
+        Self { stanza, asker: None, errand: None }
+    }
+}
+
 impl Worker {
     /// Holds nothing yet.
     pub fn new(core: Arc<Core>) -> Self {
@@ -106,7 +118,15 @@ impl Worker {
                         }
                     }
                 }
+                Job::Card(owner) => self.own(&owner, async |mut desk| desk.card_changed().await).await,
+                Job::Bookmarks(owner, storage, reply) => {
+                    let work = async |desk: Desk<'_>| {
+                        let _ = reply.send(desk.bookmarks(storage).await);
+                    };
+                    self.own(&owner, work).await;
+                }
                 Job::Forget(owner, done) => {
+                    self.core.photos.forget(&owner);
                     self.shelves.remove(&owner);
                     let _ = done.send(());
                 }
@@ -124,6 +144,18 @@ impl Worker {
 
     fn put(&mut self, shelf: Shelf) {
         self.shelves.insert(shelf.owner.clone(), shelf);
+    }
+
+    /// Does something in the name of an account that it has not asked for.
+    async fn own(&mut self, owner: &BareJid, work: impl AsyncFnOnce(Desk<'_>)) {
+        let (Ok(Some(user)), Ok(mut shelf)) = (self.core.people.load(owner).await, self.shelf(owner).await)
+        else {
+            return;
+        };
+        let (stanza, from) = (Stanza::new(stanza::Kind::Iq), owner.clone().into());
+        let slip = Slip::none(&stanza);
+        work(Desk { core: &self.core, shelf: &mut shelf, user: Some(user), from: &from, slip }).await;
+        self.put(shelf);
     }
 
     async fn ask(&mut self, ask: Ask) {
@@ -203,6 +235,13 @@ impl Desk<'_> {
     /// A node by its name.
     pub fn node(&mut self, name: &str) -> Result<&mut Shelved, StanzaError> {
         self.shelf.nodes.get_mut(name).ok_or_else(super::error::not_found)
+    }
+
+    /// What follows from a change of a node that has twins elsewhere.
+    pub async fn converge(&mut self, name: &str) {
+        if self.is_personal() {
+            self.converge_bookmarks(name).await;
+        }
     }
 
     /// A node of which who asks is an owner.

@@ -16,6 +16,7 @@ mod http;
 mod management;
 mod offline;
 mod pep;
+mod pep_lives;
 mod presence;
 mod pubsub;
 mod push;
