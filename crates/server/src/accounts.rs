@@ -92,6 +92,9 @@ impl Accounts {
                 self.presence.part(&user, &contact, state).await?;
             }
         }
+        // What the account asked for last is done before its records go, and nobody holds them afterwards.
+        self.pubsub.forget(jid).await;
+        self.pubsub.strip(&self.vault, jid).await?;
         clear(&self.vault, jid).await?;
         self.pubsub.forget(jid).await;
         self.users.remove(jid).await?;
@@ -130,6 +133,7 @@ pub async fn remove_at_rest(users: &Users, vault: &Vault, jid: &BareJid) -> Resu
             vault.apply(vec![Write::put(&contact, jid.as_str(), &left, expect)?]).await?;
         }
     }
+    vault.apply(pubsub::store::strip_all(vault, jid).await?).await?;
     clear(vault, jid).await?;
     users.remove(jid).await
 }

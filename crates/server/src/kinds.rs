@@ -42,3 +42,5 @@ pub const NODE_LATEST: u16 = 52;
 pub const PHOTO: u16 = 53;
 /// [`crate::caps::Capabilities`].
 pub const CAPABILITIES: u16 = 54;
+/// [`crate::pubsub::store::Listed`].
+pub const NODE_LISTED: u16 = 55;

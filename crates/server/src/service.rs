@@ -15,6 +15,8 @@ use bytes::BytesMut;
 use stanza::{Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError};
 
 use crate::clock;
+use xmpp_parsers::ns;
+
 use crate::outbox::{Class, Parcel};
 use crate::router::{Router, StanzaId};
 use crate::session::{Errand, Session};
@@ -163,6 +165,8 @@ impl Sheet {
             (Kind::Presence, None | Some("unavailable")) => {
                 Class::Latest(stanza.from.as_ref().map(|from| from.as_str()).unwrap_or_default().into())
             }
+            // What goes on with somebody (XEP-0163) is worth no wake-up.
+            (Kind::Message, Some("headline")) if stanza.has("event", ns::PUBSUB_EVENT) => Class::CanWait,
             (Kind::Message, _) if id.is_none() && !crate::post::has_content(stanza) => Class::CanWait,
             _ => Class::Urgent,
         }

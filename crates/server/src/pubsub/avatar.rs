@@ -13,8 +13,9 @@ use stanza::{BareJid, Stanza, StanzaError};
 use vault::{Expect, Record, Vault, Write};
 use xmpp_parsers::ns;
 
-use super::config::{Access, Config};
+use super::config::Config;
 use super::store::{Item, items_of};
+use super::words::Access;
 use super::worker::{Change, Desk};
 use crate::iq::vcard::VCard;
 use crate::post::disk_error;

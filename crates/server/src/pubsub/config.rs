@@ -6,6 +6,7 @@ use stanza::{StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
 use super::error::{error, unsupported};
+use super::words::{Access, ItemReply, Notice, Publishers, SendLast};
 use crate::xml::{With, el, text};
 
 /// The most items of one node; `max` in a form means this.
@@ -19,85 +20,6 @@ const MOST_GROUPS: usize = 100;
 pub const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
 /// The `FORM_TYPE` of `<publish-options/>`.
 pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
-
-/// Enumerations whose variants have names in the standard.
-macro_rules! words {
-    ($($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident => $word:literal,)* })*) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-        #[allow(clippy::enum_variant_names, reason = "the standard calls a model after whom it lets in")]
-        pub enum $name {
-            $($(#[$doc])* #[serde(rename = $word)] $variant,)*
-        }
-
-        impl $name {
-            /// All the words.
-            #[allow(dead_code, reason = "not every enumeration is offered in a form")]
-            pub const WORDS: &'static [&'static str] = &[$($word,)*];
-
-            /// The standard's word.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// The variant of that word.
-            pub fn of(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-    )*};
-}
-pub(super) use words;
-
-words! {
-    /// Who may read and subscribe (XEP-0060 §4.5).
-    Access {
-        /// Everybody.
-        Open => "open",
-        /// Who sees the owner's presence.
-        Presence => "presence",
-        /// Who is in certain groups of the owner's roster.
-        Roster => "roster",
-        /// Whose subscription an owner has approved.
-        Authorize => "authorize",
-        /// Members, publishers and owners.
-        Whitelist => "whitelist",
-    }
-    /// Who may publish.
-    Publishers {
-        /// Publishers and owners.
-        Publishers => "publishers",
-        /// Subscribers as well.
-        Subscribers => "subscribers",
-        /// Everybody who is not banned.
-        Open => "open",
-    }
-    /// When the last item is sent without being asked for.
-    SendLast {
-        /// Never.
-        Never => "never",
-        /// When somebody subscribes.
-        OnSub => "on_sub",
-        /// And when a subscriber becomes available.
-        OnSubAndPresence => "on_sub_and_presence",
-    }
-    /// The type of notifications.
-    Notice {
-        /// `normal`.
-        Normal => "normal",
-        /// `headline`.
-        Headline => "headline",
-        /// `chat`.
-        Chat => "chat",
-    }
-    /// Whom a subscriber should answer.
-    ItemReply {
-        /// The node's owner.
-        Owner => "owner",
-        /// The item's publisher.
-        Publisher => "publisher",
-    }
-}
 
 /// A node's configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -19,15 +19,17 @@ mod publish;
 pub mod service;
 pub mod store;
 mod subscribe;
+pub mod words;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use minidom::Element;
 use stanza::{BareJid, Jid, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::{mpsc, oneshot};
-use vault::Vault;
+use vault::{Vault, VaultError};
 
 use crate::people::People;
 use crate::post::Post;
@@ -55,7 +57,7 @@ pub struct Ask {
     pub owner: BareJid,
     /// Who asks.
     pub from: Jid,
-    /// The IQ.
+    /// The IQ. What is asked by a message is a change that gets no answer unless it is refused.
     pub stanza: Stanza,
     /// Its one child.
     pub payload: Element,
@@ -91,8 +93,14 @@ enum Job {
     Card(BareJid),
     /// The account stores its bookmarks in the old form, or wants them in that.
     Bookmarks(BareJid, Option<Element>, oneshot::Sender<Result<Option<Vec<Element>>, StanzaError>>),
-    /// The account is gone.
+    /// The account is gone: what is held of it in memory is no longer true.
     Forget(BareJid, oneshot::Sender<()>),
+    /// Somebody is gone who is on the lists of this owner's nodes.
+    Strip {
+        owner: BareJid,
+        who: BareJid,
+        done: oneshot::Sender<()>,
+    },
 }
 
 impl PubSub {
@@ -196,6 +204,22 @@ impl PubSub {
         let (done, finished) = oneshot::channel();
         self.give(self.place(owner), Job::Forget(owner.clone(), done)).await;
         let _ = finished.await;
+    }
+
+    /// Takes a removed account off the lists of all nodes, so that the next of its name inherits nothing.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn strip(&self, vault: &Vault, who: &BareJid) -> Result<(), VaultError> {
+        let places = store::places_of(vault, who).await?;
+        let owners: BTreeSet<BareJid> = places.into_iter().map(|(owner, _)| owner).collect();
+        for owner in owners {
+            let (done, finished) = oneshot::channel();
+            let job = Job::Strip { owner: owner.clone(), who: who.clone(), done };
+            self.give(self.place(&owner), job).await;
+            let _ = finished.await;
+        }
+        Ok(())
     }
 
     fn place(&self, owner: &BareJid) -> usize {

@@ -1,40 +1,16 @@
 //! One node: who stands how towards it and what follows from that (XEP-0060 §4). Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use stanza::{BareJid, StanzaCondition, StanzaError};
 
-use super::config::{Access, Config, Publishers, words};
+use super::config::Config;
 use super::error::error;
+use super::words::{Access, Affiliation, Publishers, State};
 
 /// The most subscribers of a node, and the most addresses with an affiliation.
 pub const MOST_PEOPLE: usize = 1_000;
-
-words! {
-    /// What somebody is to a node (XEP-0060 §4.1).
-    Affiliation {
-        /// May do everything.
-        Owner => "owner",
-        /// May publish and read.
-        Publisher => "publisher",
-        /// May publish only.
-        PublishOnly => "publish-only",
-        /// May read where there is a list.
-        Member => "member",
-        /// Nothing in particular.
-        None => "none",
-        /// May do nothing.
-        Outcast => "outcast",
-    }
-    /// How far a subscription has come (XEP-0060 §4.2).
-    State {
-        /// It gets notifications.
-        Subscribed => "subscribed",
-        /// An owner must approve it.
-        Pending => "pending",
-    }
-}
 
 /// A node without its items, as stored. Parent: the owner's or the service's address; key: the node's name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -87,14 +63,20 @@ impl Node {
 
     /// Whether any address of an account has a subscription in force.
     pub fn is_subscribed(&self, who: &BareJid) -> bool {
-        // Full addresses sort behind their bare form.
-        self.subscriptions
-            .range(who.as_str().to_owned()..)
-            .take_while(|(jid, _)| jid.starts_with(who.as_str()))
-            .any(|(jid, subscription)| {
-                let rest = &jid[who.as_str().len()..];
-                (rest.is_empty() || rest.starts_with('/')) && subscription.state == State::Subscribed
-            })
+        let own = self.subscriptions.iter().filter(|(jid, _)| bare(jid) == who.as_str());
+        own.into_iter().any(|(_, subscription)| subscription.state == State::Subscribed)
+    }
+
+    /// Everybody on its lists, by bare JID.
+    pub fn people(&self) -> BTreeSet<&str> {
+        let subscribers = self.subscriptions.keys().map(|jid| bare(jid));
+        self.affiliations.keys().map(String::as_str).chain(subscribers).collect()
+    }
+
+    /// Takes somebody off its lists.
+    pub fn strip(&mut self, who: &BareJid) {
+        self.affiliations.remove(who.as_str());
+        self.subscriptions.retain(|jid, _| bare(jid) != who.as_str());
     }
 
     /// Whether nobody but its one owner can read or write it, so that nothing is said to anybody here.
@@ -196,6 +178,11 @@ impl Node {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The account that a stored address is of.
+fn bare(jid: &str) -> &str {
+    jid.split_once('/').map_or(jid, |(bare, _)| bare)
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ use vault::{Vault, VaultError};
 use xmpp_parsers::ns;
 
 use super::Look;
-use super::config::{Config, ItemReply, SendLast, form_type};
+use super::config::{Config, form_type};
 use super::error::not_found;
-use super::node::{Node, State};
+use super::node::Node;
 use super::store::{Item, Shelf, Shelved, items_of, told};
+use super::words::{ItemReply, SendLast, State};
 use super::worker::{Core, Desk, standing, visible};
 use crate::caps::Features;
 use crate::clock;

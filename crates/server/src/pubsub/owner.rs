@@ -4,10 +4,11 @@ use minidom::Element;
 use stanza::{BareJid, Jid, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
-use super::config::{Access, Config};
+use super::config::Config;
 use super::error::{error, node_required, not_found, too_many};
-use super::node::{Affiliation, MOST_PEOPLE, Node, State, Subscription};
+use super::node::{MOST_PEOPLE, Node, Subscription};
 use super::store::{Item, Latest, Shelved, items_of, told};
+use super::words::{Access, Affiliation, State};
 use super::worker::{Change, Desk};
 use crate::iq::bad_request;
 use crate::post::disk_error;
@@ -45,7 +46,7 @@ impl Desk<'_> {
         if !self.is_personal() {
             node.affiliations.insert(self.from.to_bare().to_string(), Affiliation::Owner);
         }
-        let writes = vec![self.shelf.put_node(&name, &node).map_err(|error| disk_error(&error))?];
+        let writes = self.shelf.put_lists(&name, None, &node).map_err(|error| disk_error(&error))?;
         let answer = instant.then(|| {
             let create = el("create", ns::PUBSUB).with("node", name.as_str()).build();
             el("pubsub", ns::PUBSUB).append(create).build()
@@ -305,7 +306,7 @@ impl Desk<'_> {
         let private = before.is_private(owner) && node.is_private(owner);
         let told = el("pubsub", ns::PUBSUB_OWNER).append(request.clone()).build();
         let event = if private { None } else { self.event(&told, None) };
-        let writes = vec![self.shelf.put_node(name, &node).map_err(|error| disk_error(&error))?];
+        let writes = self.shelf.put_lists(name, Some(&before), &node).map_err(|error| disk_error(&error))?;
         self.settle(Change { writes, sheets, event, answer: None }).await?;
         self.shelf.nodes.get_mut(name).ok_or_else(not_found)?.node = node;
         Ok(())

@@ -6,8 +6,9 @@ use xmpp_parsers::ns;
 
 use super::config::{Config, PUBLISH_OPTIONS, fields};
 use super::error::{error, node_required, not_found, too_many};
-use super::node::{Affiliation, Node};
+use super::node::Node;
 use super::store::{Item, Latest, Shelved, items_of, told};
+use super::words::Affiliation;
 use super::worker::{Change, Desk};
 use crate::clock;
 use crate::post::disk_error;

@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use stanza::{BareJid, Kind, Stanza, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
+use super::config::fields;
 use super::desk::public_features;
+use super::notify::AUTHORIZATION;
 use super::{Ask, Look, PubSub};
 use crate::router::Router;
 use crate::service::{Incoming, Service};
+use crate::session::Errand;
 use crate::xml::{With, el};
 
 /// XEP-0060 at `pubsub.DOMAIN`. Whoever has an account here may make nodes; a node belongs to whoever made it.
@@ -34,7 +37,7 @@ impl Service for PublicNodes {
             Kind::Presence => return,
             Kind::Iq if matches!(stanza.type_.as_deref(), Some("get" | "set")) => {}
             Kind::Iq => return,
-            Kind::Message => return self.router.bounce(&stanza, StanzaCondition::ServiceUnavailable.into()),
+            Kind::Message => return self.message(stanza, errand).await,
         }
         let (Some(from), Some(child)) = (stanza.from.clone(), stanza.children().first()) else {
             return self.router.bounce(&stanza, StanzaCondition::BadRequest.into());
@@ -66,6 +69,16 @@ impl Service for PublicNodes {
 }
 
 impl PublicNodes {
+    /// XEP-0060 §8.6.2: an owner has filled in the form that asks whether somebody may subscribe.
+    async fn message(&self, stanza: Stanza, errand: Option<Errand>) {
+        let approval = stanza.payload("x", ns::DATA_FORMS).and_then(|form| approval(&form));
+        let (Some(payload), Some(from)) = (approval, stanza.from.clone()) else {
+            return self.router.bounce(&stanza, StanzaCondition::ServiceUnavailable.into());
+        };
+        let owner = self.domain.clone();
+        self.pubsub.ask(Ask { owner, from, stanza, payload, session: None, errand }).await;
+    }
+
     async fn look(
         &self,
         query: &minidom::Element,
@@ -89,4 +102,24 @@ impl PublicNodes {
         };
         Ok(Some(el("query", &query.ns()).with("node", node).append_all(content).build()))
     }
+}
+
+/// What the form asks for, as the request that does the same.
+fn approval(form: &minidom::Element) -> Option<minidom::Element> {
+    let fields = fields(form, AUTHORIZATION).ok().filter(|_| form.attr("type") == Some("submit"))?;
+    let value = |name: &str| {
+        let (_, values) = fields.iter().find(|(var, _)| var == name)?;
+        values.first().map(String::as_str)
+    };
+    let state = match value("pubsub#allow") {
+        Some("1" | "true") => "subscribed",
+        _ => "none",
+    };
+    let subscription = el("subscription", ns::PUBSUB_OWNER)
+        .with("jid", value("pubsub#subscriber_jid")?)
+        .with("subscription", state)
+        .build();
+    let node = value("pubsub#node")?;
+    let list = el("subscriptions", ns::PUBSUB_OWNER).with("node", node).append(subscription).build();
+    Some(el("pubsub", ns::PUBSUB_OWNER).append(list).build())
 }

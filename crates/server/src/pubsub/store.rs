@@ -37,6 +37,14 @@ pub struct Latest {
     pub at: i64,
 }
 
+/// A note that somebody is, or was, on the lists of a node. Parent: the bare JID; key: as [`items_of`].
+#[derive(Serialize, Deserialize)]
+pub struct Listed {}
+
+impl Record for Listed {
+    const KIND: u16 = crate::kinds::NODE_LISTED;
+}
+
 impl Record for Node {
     const KIND: u16 = crate::kinds::NODE;
 }
@@ -178,6 +186,24 @@ impl Shelf {
         Write::put(self.owner.as_str(), name, node, Expect::Any)
     }
 
+    /// Stores a node's lists, and notes who is on them that was not `before`.
+    ///
+    /// # Errors
+    /// As [`Write::put`].
+    pub fn put_lists(
+        &self,
+        name: &str,
+        before: Option<&Node>,
+        node: &Node,
+    ) -> Result<Vec<Write>, VaultError> {
+        let known = before.map(Node::people).unwrap_or_default();
+        let place = items_of(&self.owner, name);
+        let note = |who: &&str| Write::put(who, &place, &Listed {}, Expect::Any);
+        let new = node.people();
+        let notes = new.difference(&known).map(note);
+        std::iter::once(self.put_node(name, node)).chain(notes).collect()
+    }
+
     /// Stores an item.
     ///
     /// # Errors
@@ -209,6 +235,34 @@ impl Shelf {
     }
 }
 
+/// The nodes on whose lists somebody is or was.
+///
+/// # Errors
+/// What the vault says.
+pub async fn places_of(vault: &Vault, who: &BareJid) -> Result<Vec<(BareJid, String)>, VaultError> {
+    let listed = vault.list::<Listed>(who.as_str()).await?;
+    let place = |(place, _): (String, _)| {
+        let (owner, node) = place.split_once(' ')?;
+        Some((BareJid::new(owner).ok()?, node.to_owned()))
+    };
+    Ok(listed.into_iter().filter_map(place).collect())
+}
+
+/// Writes that take somebody off the lists of all nodes, for who does that while no server runs.
+///
+/// # Errors
+/// What the vault says.
+pub async fn strip_all(vault: &Vault, who: &BareJid) -> Result<Vec<Write>, VaultError> {
+    let mut writes = Vec::new();
+    for (owner, name) in places_of(vault, who).await? {
+        if let Some(mut node) = vault.get::<Node>(owner.as_str(), &name).await? {
+            node.value.strip(who);
+            writes.push(Write::put(owner.as_str(), &name, &node.value, Expect::Version(node.version))?);
+        }
+    }
+    Ok(writes)
+}
+
 /// Writes that delete everything of an owner.
 ///
 /// # Errors
@@ -216,6 +270,9 @@ impl Shelf {
 pub async fn delete_all(vault: &Vault, owner: &BareJid) -> Result<Vec<Write>, VaultError> {
     let shelf = Shelf::load(vault, owner).await?;
     let mut writes = Vec::new();
+    for (place, _) in vault.list::<Listed>(owner.as_str()).await? {
+        writes.push(Write::delete::<Listed>(owner.as_str(), &place, Expect::Any));
+    }
     for name in shelf.nodes.keys() {
         let items = vault.list::<Item>(&items_of(owner, name)).await?;
         writes.extend(items.iter().map(|(id, _)| shelf.delete_item(name, id)));

@@ -4,9 +4,9 @@ use minidom::Element;
 use stanza::{Jid, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
-use super::config::SendLast;
 use super::error::{error, node_required, not_found};
-use super::node::{Affiliation, MOST_PEOPLE, State, Subscription};
+use super::node::{MOST_PEOPLE, Subscription};
+use super::words::{Affiliation, SendLast, State};
 use super::worker::{Change, Desk};
 use crate::post::disk_error;
 use crate::service::{Circular, Reader, Sheet};
@@ -37,7 +37,8 @@ impl Desk<'_> {
 
         let mut change = Change { answer: Some(told.clone()), ..Change::default() };
         if begins {
-            change.writes.push(self.shelf.put_node(name, &node).map_err(|error| disk_error(&error))?);
+            let before = self.shelf.nodes.get(name).map(|shelved| &shelved.node);
+            change.writes = self.shelf.put_lists(name, before, &node).map_err(|error| disk_error(&error))?;
             if !node.is_private(&self.shelf.owner) {
                 change.event = self.event(&told, None);
             }

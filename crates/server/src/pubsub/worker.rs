@@ -7,14 +7,15 @@ use archive::{Conversation, Draft, Ledger};
 use hashlink::LruCache;
 use minidom::Element;
 use smallvec::SmallVec;
-use stanza::{BareJid, Jid, Stanza, StanzaCondition, StanzaError};
+use stanza::{BareJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::{mpsc, oneshot};
-use vault::{Vault, VaultError, Write};
+use vault::{Expect, Vault, VaultError, Write};
 use xmpp_parsers::ns;
 
 use super::avatar::Photos;
-use super::node::{Affiliation, Node, Standing};
+use super::node::{Node, Standing};
 use super::store::{Shelf, Shelved};
+use super::words::Affiliation;
 use super::{Ask, Job, notify};
 use crate::people::{People, User};
 use crate::post::{Post, disk_error};
@@ -125,6 +126,12 @@ impl Worker {
                     };
                     self.own(&owner, work).await;
                 }
+                Job::Strip { owner, who, done } => {
+                    if let Err(error) = self.strip(&owner, &who).await {
+                        disk_error(&error);
+                    }
+                    let _ = done.send(());
+                }
                 Job::Forget(owner, done) => {
                     self.core.photos.forget(&owner);
                     self.shelves.remove(&owner);
@@ -146,13 +153,29 @@ impl Worker {
         self.shelves.insert(shelf.owner.clone(), shelf);
     }
 
+    async fn strip(&mut self, owner: &BareJid, who: &BareJid) -> Result<(), VaultError> {
+        let mut shelf = self.shelf(owner).await?;
+        let mut writes = Vec::new();
+        for (name, shelved) in &mut shelf.nodes {
+            if shelved.node.people().contains(who.as_str()) {
+                shelved.node.strip(who);
+                writes.push(Write::put(owner.as_str(), name, &shelved.node, Expect::Any)?);
+            }
+        }
+        if !writes.is_empty() {
+            self.core.vault.apply(writes).await?;
+        }
+        self.put(shelf);
+        Ok(())
+    }
+
     /// Does something in the name of an account that it has not asked for.
     async fn own(&mut self, owner: &BareJid, work: impl AsyncFnOnce(Desk<'_>)) {
         let (Ok(Some(user)), Ok(mut shelf)) = (self.core.people.load(owner).await, self.shelf(owner).await)
         else {
             return;
         };
-        let (stanza, from) = (Stanza::new(stanza::Kind::Iq), owner.clone().into());
+        let (stanza, from) = (Stanza::new(Kind::Iq), owner.clone().into());
         let slip = Slip::none(&stanza);
         work(Desk { core: &self.core, shelf: &mut shelf, user: Some(user), from: &from, slip }).await;
         self.put(shelf);
@@ -174,8 +197,9 @@ impl Worker {
                 Err(error) => return self.core.router.bounce(&stanza, disk_error(&error)),
             },
         };
-        let asker = session.map_or_else(|| Reader::Outside(from.clone()), Reader::Session);
-        let slip = Slip { stanza: &stanza, asker: Some(asker), errand };
+        let asker = (stanza.kind == Kind::Iq)
+            .then(|| session.map_or_else(|| Reader::Outside(from.clone()), Reader::Session));
+        let slip = Slip { stanza: &stanza, asker, errand };
         let desk = Desk { core: &self.core, shelf: &mut shelf, user, from: &from, slip };
         match desk.serve(&payload).await {
             Ok(()) => self.put(shelf),
@@ -192,7 +216,7 @@ impl Worker {
 impl Desk<'_> {
     /// Answers, or says why not.
     async fn serve(self, payload: &Element) -> Result<(), StanzaError> {
-        let set = self.slip.stanza.is_type("set");
+        let set = self.slip.stanza.kind != Kind::Iq || self.slip.stanza.is_type("set");
         let mut parts = payload.children();
         let part = parts.next().ok_or(StanzaCondition::BadRequest)?;
         let own = payload.has_ns(ns::PUBSUB_OWNER);
@@ -328,7 +352,7 @@ pub fn standing(owner: &BareJid, user: Option<&User>, node: &Node, who: &BareJid
 
 /// The event of a change.
 pub fn event(owner: &BareJid, from: &Jid, told: &Element, text: Option<String>) -> Option<Draft> {
-    let message = Stanza::new(stanza::Kind::Message).typed("headline").with_id(crate::sessions::new_id());
+    let message = Stanza::new(Kind::Message).typed("headline").with_id(crate::sessions::new_id());
     let message = message.sent_by(from.clone()).addressed(owner.clone()).with_payload([told]).ok()?;
     let mut bytes = Vec::with_capacity(message.tail().len() + 256);
     message.write(&mut bytes, Some(stanza::ns::CLIENT));

@@ -17,6 +17,7 @@ mod management;
 mod offline;
 mod pep;
 mod pep_lives;
+mod pep_trail;
 mod presence;
 mod pubsub;
 mod push;

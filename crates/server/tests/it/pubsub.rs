@@ -8,9 +8,9 @@ use crate::pep::{
     EVENT, FORMS, OWNER, PUBSUB, configure, fence, ids, items, notices, publish, specific, tune, well,
 };
 
-const SERVICE: &str = "pubsub.corp.example";
+pub const SERVICE: &str = "pubsub.corp.example";
 
-fn create(node: &str, options: &[(&str, &str)]) -> String {
+pub fn create(node: &str, options: &[(&str, &str)]) -> String {
     let fields: String = options
         .iter()
         .map(|(var, value)| format!("<field var='pubsub#{var}'><value>{value}</value></field>"))
@@ -21,7 +21,7 @@ fn create(node: &str, options: &[(&str, &str)]) -> String {
     )
 }
 
-fn subscribe(client: &Client, node: &str) -> String {
+pub fn subscribe(client: &Client, node: &str) -> String {
     format!("<pubsub xmlns='{PUBSUB}'><subscribe node='{node}' jid='{}'/></pubsub>", client.bare())
 }
 
@@ -263,4 +263,71 @@ async fn requests_that_say_too_little_get_the_standards_own_errors() {
     child(child(child(&shown, "pubsub", OWNER), "configure", OWNER), "x", FORMS);
     let mine = bot.ask("get", SERVICE, &format!("<pubsub xmlns='{PUBSUB}'><affiliations/></pubsub>")).await;
     assert_eq!(child(child(&mine, "pubsub", PUBSUB), "affiliations", PUBSUB).children().count(), 2);
+}
+
+#[tokio::test]
+async fn an_owner_answers_the_form_that_asks_for_approval() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut romeo = house.online("romeo", "a").await;
+    well(&bot.ask("set", SERVICE, &create("n", &[("access_model", "authorize")])).await);
+    assert_eq!(subscription(&romeo.ask("set", SERVICE, &subscribe(&romeo, "n")).await), "pending");
+    let form = |allow: &str| {
+        format!(
+            "<message to='{SERVICE}' id='form'><x xmlns='{FORMS}' type='submit'><field var='FORM_TYPE'>\
+             <value>{PUBSUB}#subscribe_authorization</value></field><field var='pubsub#node'><value>n</value></field>\
+             <field var='pubsub#subscriber_jid'><value>romeo@corp.example</value></field>\
+             <field var='pubsub#allow'><value>{allow}</value></field></x></message>"
+        )
+    };
+    romeo.send(&form("1")).await;
+    let refusal = romeo.find(|element| element.attr("id") == Some("form")).await;
+    assert_eq!(condition(&refusal), "forbidden", "nobody lets themselves in");
+    bot.send(&form("1")).await;
+    let told = romeo.find(|element| element.name() == "message").await;
+    let event = child(&told, "event", EVENT);
+    assert_eq!(child(event, "subscription", EVENT).attr("subscription"), Some("subscribed"));
+    bot.send(&format!("<message to='{SERVICE}' id='words'><body>hello</body></message>")).await;
+    let refusal = bot.find(|element| element.attr("id") == Some("words")).await;
+    assert_eq!(condition(&refusal), "service-unavailable");
+}
+
+#[tokio::test]
+async fn a_node_says_how_it_tells_and_who_may_publish() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut romeo = house.online("romeo", "a").await;
+    let mut juliet = house.online("juliet", "b").await;
+    let options = [
+        ("publish_model", "subscribers"),
+        ("deliver_payloads", "0"),
+        ("notification_type", "normal"),
+        ("itemreply", "publisher"),
+        ("send_last_published_item", "never"),
+        ("notify_retract", "0"),
+    ];
+    well(&bot.ask("set", SERVICE, &create("n", &options)).await);
+    well(&romeo.ask("set", SERVICE, &subscribe(&romeo, "n")).await);
+    assert_eq!(condition(&juliet.ask("set", SERVICE, &publish("n", "1", &tune("x"))).await), "forbidden");
+    well(&romeo.ask("set", SERVICE, &publish("n", "1", &tune("quiet"))).await);
+    well(&juliet.ask("set", SERVICE, &subscribe(&juliet, "n")).await);
+    assert_eq!(notices(&fence(&mut juliet, SERVICE).await), [], "no last item");
+    well(&bot.ask("set", SERVICE, &publish("n", "2", &tune("quiet"))).await);
+    let got = juliet.settle().await;
+    let message = got.iter().find(|element| element.name() == "message").unwrap();
+    assert_eq!(message.attr("type"), Some("normal"));
+    assert!(!String::from(message).contains("quiet"), "the payload stays where it is");
+    let addresses = child(message, "addresses", "http://jabber.org/protocol/address");
+    assert_eq!(addresses.children().next().unwrap().attr("jid"), Some("nurse@corp.example"));
+    // What somebody else has published is theirs; owners may do everything.
+    assert_eq!(condition(&juliet.ask("set", SERVICE, &publish("n", "1", &tune("mine"))).await), "forbidden");
+    let retract = format!("<pubsub xmlns='{PUBSUB}'><retract node='n'><item id='1'/></retract></pubsub>");
+    assert_eq!(condition(&juliet.ask("set", SERVICE, &retract).await), "forbidden");
+    well(&bot.ask("set", SERVICE, &retract).await);
+    assert_eq!(notices(&juliet.settle().await), []);
+    // Nothing is kept where nothing is to be kept.
+    well(&bot.ask("set", SERVICE, &configure("n", &[("persist_items", "0")])).await);
+    well(&bot.ask("set", SERVICE, &publish("n", "3", &tune("gone"))).await);
+    assert_eq!(notices(&juliet.settle().await).len(), 1);
+    assert_eq!(ids(&bot.ask("get", SERVICE, &items("n")).await), [""; 0]);
 }
