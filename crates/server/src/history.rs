@@ -6,14 +6,15 @@ use archive::{ArchiveError, Item, Micros, Query, Sequence};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use minidom::Element;
-use stanza::{ErrorType, Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError, escape_attribute};
+use stanza::{
+    BareJid, ErrorType, Head, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError, escape_attribute,
+};
 use xmpp_parsers::ns;
 
 use crate::clock;
 use crate::fates::Fates;
 use crate::iq::{Answer, Handler, Place, Request, bad_request};
 use crate::outbox::{Bounds, Class, Parcel};
-use crate::people::User;
 use crate::post::{Trail, disk_error};
 use crate::present::{self, PRESENT};
 use crate::session::Session;
@@ -29,11 +30,28 @@ const PAGE: usize = 100;
 const MAX_PAGE: usize = 250;
 
 /// Serves `urn:xmpp:mam:2`.
+#[derive(Clone)]
 pub struct History {
     /// What is read.
     pub trail: Trail,
     /// What people no longer see of it.
     pub fates: Fates,
+}
+
+/// An archive that somebody reads: their own, or a room's.
+pub struct Book<'a> {
+    /// Whose it is. The results come from this address.
+    pub owner: &'a BareJid,
+    /// It is a room's, and holds nothing older than this: an earlier room of the name was another one.
+    pub room_since: Option<Micros>,
+    /// Who reads.
+    pub session: &'a Session,
+}
+
+impl<'a> Book<'a> {
+    fn own(request: &'a Request<'_>) -> Self {
+        Self { owner: &request.user.jid, room_since: None, session: request.session }
+    }
 }
 
 #[async_trait]
@@ -55,25 +73,47 @@ impl Handler for History {
         // What this client has just sent is part of what it asks for.
         request.session.pending.settled().await;
         match request.payload.name() {
-            "query" if request.set => self.query(&request).await.map(Some),
-            "query" => Ok(Some(form())),
-            "metadata" if !request.set => Ok(Some(
-                metadata(&self.trail, request.user).await.unwrap_or_else(|| el("metadata", MAM).build()),
-            )),
             "prefs" => preferences(&request),
-            _ => Err(StanzaCondition::BadRequest.into()),
+            _ => self.answer(&Book::own(&request), request.set, &request.payload).await,
         }
     }
 }
 
 impl History {
-    async fn query(&self, request: &Request<'_>) -> Result<Element, StanzaError> {
-        let wanted = self.parse(&request.payload)?;
+    /// Answers a question about an archive; the results of a query are sent before this returns.
+    ///
+    /// # Errors
+    /// What is wrong with the question, or what the archive says.
+    pub async fn answer(&self, book: &Book<'_>, set: bool, payload: &Element) -> Answer {
+        match payload.name() {
+            "query" if set => self.query(book, payload).await.map(Some),
+            "query" => Ok(Some(form())),
+            "metadata" if !set => Ok(Some(
+                metadata(&self.trail, book.owner, book.room_since)
+                    .await
+                    .unwrap_or_else(|| el("metadata", MAM).build()),
+            )),
+            _ => Err(StanzaCondition::BadRequest.into()),
+        }
+    }
+
+    async fn query(&self, book: &Book<'_>, payload: &Element) -> Result<Element, StanzaError> {
+        let wanted = self.parse(payload)?;
         let mut query = wanted.query;
+        if let Some(since) = book.room_since {
+            query.start = query.start.max(Some(since));
+            // Who really spoke is not for everybody to know, so a room's archive is not filtered by it.
+            if query.with.take().is_some_and(|with| with != *book.owner) {
+                return Err(StanzaError::new(
+                    StanzaCondition::FeatureNotImplemented,
+                    "A room's archive cannot be filtered by person.",
+                ));
+            }
+        }
         // Zero asks for the count alone (XEP-0059 §2.7).
         let only_count = query.limit == 0;
         query.limit = query.limit.max(1);
-        let mut page = self.trail.history(&request.user.jid, &query).await.map_err(archive_error)?;
+        let mut page = self.trail.history(book.owner, &query).await.map_err(archive_error)?;
         if only_count {
             page.complete &= page.items.is_empty();
             page.items.clear();
@@ -81,7 +121,7 @@ impl History {
         if query.backwards {
             page.items.sort_by_key(|item| item.sequence);
         }
-        page.complete &= fit(&mut page.items, query.backwards, request.session.outbox.bounds());
+        page.complete &= fit(&mut page.items, query.backwards, book.session.outbox.bounds());
         let mut set = el("set", ns::RSM);
         if let (Some(first), Some(last)) = (page.items.first(), page.items.last()) {
             set = set.append(text("first", ns::RSM, self.trail.id(first.sequence).as_str())).append(text(
@@ -93,24 +133,24 @@ impl History {
         if let Some(count) = page.count {
             set = set.append(text("count", ns::RSM, count.to_string()));
         }
-        self.fates.veil(&request.user.jid, &mut page.items).await.map_err(|error| disk_error(&error))?;
-        if request.payload.has_child("present", PRESENT) {
-            present::collate(&self.trail, &request.user.jid, &mut page.items).await.map_err(archive_error)?;
+        self.fates.veil(book.owner, &mut page.items).await.map_err(|error| disk_error(&error))?;
+        if payload.has_child("present", PRESENT) {
+            present::collate(&self.trail, book.owner, &mut page.items).await.map_err(archive_error)?;
         }
         if wanted.flip {
             page.items.reverse();
         }
-        self.send(request.session, request.payload.attr("queryid"), &page.items);
+        self.send(book, payload.attr("queryid"), &page.items);
         let complete = page.complete.then_some("true");
         Ok(el("fin", MAM).with("complete", complete).append(set.build()).build())
     }
 
     /// Sends the results: one buffer, one slice a message.
-    fn send(&self, session: &Session, query_id: Option<&str>, items: &[Item]) {
+    fn send(&self, book: &Book<'_>, query_id: Option<&str>, items: &[Item]) {
         let mut head = Vec::with_capacity(256);
         Head {
-            from: Some(session.user.jid.as_str()),
-            to: Some(session.jid.as_str()),
+            from: Some(book.owner.as_str()),
+            to: Some(book.session.jid.as_str()),
             ..Head::new(Kind::Message)
         }
         .write(&mut head, None);
@@ -138,7 +178,7 @@ impl History {
         }
         let buffer = buffer.freeze();
         let mut start = 0;
-        session.outbox.push_all(ends.into_iter().map(|end| {
+        book.session.outbox.push_all(ends.into_iter().map(|end| {
             let head = buffer.slice(start..end);
             start = end;
             Parcel::stanza(Outgoing { head, tail: Bytes::new() })
@@ -281,9 +321,12 @@ fn form() -> Element {
     el("query", MAM).append(form.build()).build()
 }
 
-/// The first and the last message of an account's archive (XEP-0313 §5); `None` when it is empty or cannot be read.
-pub async fn metadata(trail: &Trail, user: &User) -> Option<Element> {
-    let (first, last) = trail.span(&user.jid).await.ok()??;
+/// The first and the last message of an archive, not older than `start` (XEP-0313 §5); `None` when it is empty or cannot
+/// be read.
+pub async fn metadata(trail: &Trail, owner: &BareJid, start: Option<Micros>) -> Option<Element> {
+    let query = |backwards| Query { limit: 1, backwards, start, ..Query::default() };
+    let first = trail.history(owner, &query(false)).await.ok()?.items.pop()?;
+    let last = trail.history(owner, &query(true)).await.ok()?.items.pop()?;
     let end = |name: &str, item: &Item| {
         el(name, MAM)
             .with("id", trail.id(item.sequence).as_str())

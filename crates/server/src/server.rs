@@ -167,6 +167,7 @@ impl Server {
         let sessions =
             Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive.0.downgrade());
 
+        let history = History { trail: trail.clone(), fates };
         let conference = format!("conference.{}", config.domain());
         let rooms = match DomainPart::new(&conference) {
             Ok(domain) => {
@@ -174,7 +175,7 @@ impl Server {
                 let rooms = Rooms::open(
                     domain,
                     post.clone(),
-                    trail.clone(),
+                    history.clone(),
                     vault.clone(),
                     users.clone(),
                     config.rooms,
@@ -205,7 +206,7 @@ impl Server {
             Arc::new(blocking::BlockingDesk { people: people.clone(), presence: presence.clone() }),
             Arc::new(carbons::CarbonsDesk),
             Arc::new(register::RegisterDesk { accounts: accounts.clone(), open: config.registration.open }),
-            Arc::new(History { trail: trail.clone(), fates }),
+            Arc::new(history),
             Arc::new(version::Version),
             Arc::new(time::Time),
             Arc::new(last::Last { vault: vault.clone(), started: Instant::now() }),

@@ -55,6 +55,7 @@ impl Room {
             ns::OID,
             ns::PING,
             ns::REGISTER,
+            ns::VCARD,
             ns::RSM,
             ns::MAM,
             MODERATE,

@@ -92,6 +92,9 @@ impl Room {
         let note = Note { codes, ..Note::default() };
         let own = one.presence(&one.said, self.sees_addresses(one), &note).with_id_of(stanza);
         sheets.push(Sheet::new(own, [who.reader.clone()]));
+        if self.durable.avatar.is_some() {
+            sheets.push(Sheet::new(self.face(), [who.reader.clone()]));
+        }
         if let Some(past) = &self.past {
             let wanted = Wanted::read(x, now);
             sheets.extend(past.sheets(
@@ -283,6 +286,13 @@ impl Room {
             sheets.iter().map(|sheet| Sheet::new(sheet.stanza.clone(), sheet.readers.clone())).collect();
         out.happen(sheets, event, Failure { tell, ..Failure::default() });
         self.end_if_empty();
+    }
+
+    /// What comes back from outside says that nobody is there any more (XEP-0045 §18.1.2).
+    pub(super) fn unreachable(&mut self, who: &Visitor, out: &mut Out) {
+        if matches!(who.reader, Reader::Outside(_)) {
+            self.leave(&who.jid, &Stanza::new(Kind::Presence).typed("unavailable"), out);
+        }
     }
 
     /// Somebody's coming could not be archived.

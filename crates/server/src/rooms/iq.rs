@@ -50,6 +50,7 @@ impl Room {
             ("query", OWNER, false) => Some(self.configuration(who)?),
             ("query", OWNER, true) => return self.own(who, stanza, &query, out),
             ("moderate", MODERATE, true) => return self.moderate(who, stanza, target, out),
+            ("vCard", ns::VCARD, true) => return self.set_card(who, stanza, &query, out),
             ("query", ns::REGISTER, false) => Some(self.registration(who)?),
             ("query", ns::REGISTER, true) => return self.register(who, stanza, &query, out),
             _ => return Err(StanzaCondition::ServiceUnavailable.into()),

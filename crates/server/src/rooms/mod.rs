@@ -7,6 +7,7 @@
 
 mod admin;
 mod asks;
+mod card;
 mod catalogue;
 mod discovery;
 mod effect;
@@ -19,6 +20,7 @@ mod occupants;
 mod owner;
 mod owner_form;
 mod past;
+mod questions;
 pub mod record;
 mod register;
 mod retract;
@@ -34,15 +36,15 @@ use async_trait::async_trait;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use stanza::{BareJid, DomainPart, Jid, StanzaError};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use vault::{Vault, VaultError};
 
 use self::catalogue::Catalogue;
 use self::settings::Settings;
 use self::task::Task;
 use crate::config::{self, RoomMakers};
-use crate::fates::Fates;
-use crate::post::{Post, Trail};
+use crate::history::History;
+use crate::post::Post;
 use crate::service::{Circular, Incoming, Reader, Service};
 use crate::users::{Role, Users};
 
@@ -53,8 +55,10 @@ pub struct Rooms(Arc<Office>);
 /// What all rooms share.
 struct Office {
     post: Post,
-    trail: Trail,
-    fates: Fates,
+    history: History,
+    /// Questions to archives and records that are answered at once, and those that may wait for that.
+    answering: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     vault: Vault,
     users: Users,
     rules: config::Rooms,
@@ -72,6 +76,9 @@ enum Mail {
 
 /// Stanzas that may wait for one room before their senders do.
 const MAILBOX: usize = 256;
+/// Questions whose answers are read from the disk: so many at once, and so many more in line.
+const ANSWERING: usize = 8;
+const WAITING: usize = 10_000;
 
 impl Rooms {
     /// The service at `domain`, with the rooms that stay.
@@ -81,7 +88,7 @@ impl Rooms {
     pub async fn open(
         domain: DomainPart,
         post: Post,
-        trail: Trail,
+        history: History,
         vault: Vault,
         users: Users,
         rules: config::Rooms,
@@ -91,8 +98,17 @@ impl Rooms {
             catalogue.set(&room, &settings, 0);
         }
         let mailboxes = DashMap::new();
-        let fates = Fates::new(vault.clone(), trail.clone());
-        Ok(Self(Arc::new(Office { post, trail, fates, vault, users, rules, catalogue, mailboxes })))
+        Ok(Self(Arc::new(Office {
+            post,
+            history,
+            answering: Arc::new(Semaphore::new(ANSWERING)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            vault,
+            users,
+            rules,
+            catalogue,
+            mailboxes,
+        })))
     }
 
     /// Sends everybody out of every room because the server stops (XEP-0045 §7.14, code 332).
@@ -152,9 +168,6 @@ impl Office {
 
     /// Sends one answer.
     async fn answer(&self, circular: Circular) {
-        if circular.sheets.is_empty() {
-            return;
-        }
         // Answers say nothing that the policy could object to.
         let _: Result<(), StanzaError> = self.post.circulate(circular, None).await;
     }

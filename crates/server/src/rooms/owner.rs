@@ -20,7 +20,7 @@ use crate::service::Sheet;
 use crate::xml::{With, el};
 
 /// The configuration has changed.
-const CHANGED: u16 = 104;
+pub const CHANGED: u16 = 104;
 /// Everybody sees real addresses from now on.
 const OPEN_NAMES: u16 = 172;
 /// Only moderators see real addresses from now on.
@@ -29,7 +29,7 @@ const HIDDEN_NAMES: u16 = 173;
 const SHUTDOWN: u16 = 332;
 
 impl Room {
-    fn must_own(&self, who: &Visitor) -> Result<(), StanzaError> {
+    pub(super) fn must_own(&self, who: &Visitor) -> Result<(), StanzaError> {
         match self.durable.affiliation(&who.jid.to_bare()) {
             Affiliation::Owner => Ok(()),
             _ => Err(StanzaError::new(StanzaCondition::Forbidden, "This is for the room's owners.")),
@@ -87,6 +87,10 @@ impl Room {
             return Err(StanzaError::new(StanzaCondition::NotAcceptable, "A room needs an owner."));
         }
         self.locked = false;
+        if !self.durable.settings.persistent {
+            // What does not stay has no place for a picture.
+            self.durable.avatar = None;
+        }
         let writes = self.writes(&before)?;
 
         let affected = self.reorder(&was);
@@ -103,10 +107,7 @@ impl Room {
         if quiet != *now || codes.is_empty() {
             codes.push(CHANGED);
         }
-        let x = el("x", ns::MUC_USER).append_all(codes.into_iter().map(status)).build();
-        let notice = Stanza::new(Kind::Message).typed("groupchat").sent_by(self.jid.clone());
-        let notice = notice.with_payload([&x]).map_err(|_| StanzaCondition::InternalServerError)?;
-        sheets.push(Sheet::new(notice, self.occupants.everyone()));
+        sheets.push(Sheet::new(self.notice(&codes)?, self.occupants.everyone()));
         sheets.push(Sheet::new(result(stanza, None)?, [who.reader.clone()]));
         // The trail has the form as it was filled in, but no password.
         let event = event(&self.jid, &who.jid, &without_secret(stanza, filled), Ledger::Happenings, writes);
@@ -118,6 +119,13 @@ impl Room {
         );
         self.end_if_empty();
         Ok(())
+    }
+
+    /// What occupants are told about the room itself.
+    pub(super) fn notice(&self, codes: &[u16]) -> Result<Stanza, StanzaError> {
+        let x = el("x", ns::MUC_USER).append_all(codes.iter().map(|code| status(*code))).build();
+        let notice = Stanza::new(Kind::Message).typed("groupchat").sent_by(self.jid.clone());
+        notice.with_payload([&x]).map_err(|_| StanzaCondition::InternalServerError.into())
     }
 
     /// Makes a list the whole list of those with that tie.

@@ -178,7 +178,10 @@ impl Room {
     ) -> Result<(), StanzaError> {
         let nick = stanza.to.as_ref().and_then(Jid::resource).map(|nick| nick.as_str());
         match (message_type(stanza), nick) {
-            ("error", _) => Ok(()),
+            ("error", _) => {
+                self.unreachable(who, out);
+                Ok(())
+            }
             ("groupchat", None) if is_subject(stanza) => self.name_subject(now, who, stanza, out),
             ("groupchat", None) => self.speak(now, who, stanza, target, out),
             ("groupchat", Some(_)) => {
@@ -220,7 +223,7 @@ impl Room {
     }
 
     /// Whether its records are in the vault.
-    fn is_stored(&self) -> bool {
+    pub(super) fn is_stored(&self) -> bool {
         self.durable.settings.persistent && !self.locked && !self.over
     }
 

@@ -15,7 +15,7 @@ use super::past::Past;
 use super::retract::{self, Target};
 use super::room::{Ids, Room, Visitor};
 use super::settings::MOST_HISTORY;
-use super::{Mail, Office, reader, record};
+use super::{Mail, Office, questions, reader, record};
 use crate::clock;
 use crate::post::disk_error;
 use crate::service::{Circular, Incoming};
@@ -26,11 +26,11 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Task {
-    office: Arc<Office>,
-    jid: BareJid,
+    pub(super) office: Arc<Office>,
+    pub(super) jid: BareJid,
     mailbox: mpsc::Receiver<Mail>,
     /// `None`: there is no such room.
-    room: Option<Room>,
+    pub(super) room: Option<Room>,
     /// What became of what was submitted. Holds no more than the archive's queue.
     outcomes: (mpsc::UnboundedSender<Outcome>, mpsc::UnboundedReceiver<Outcome>),
     /// Changes of records that are on their way.
@@ -96,8 +96,7 @@ impl Task {
                     }
                 }
                 Some(Mail::Close(done)) => {
-                    self.close().await;
-                    drop(done);
+                    self.close(done).await;
                 }
                 None => break,
             }
@@ -145,6 +144,8 @@ impl Task {
         let mut out = Out::default();
         if let Err(error) = self.prepare(&who, &stanza).await {
             out.refuse(&stanza, error, &who.reader);
+        } else if questions::is_one(&stanza) {
+            return self.question(&who, stanza, errand).await;
         } else {
             let target = self.target(&stanza).await;
             match (&mut self.room, target) {
@@ -172,11 +173,11 @@ impl Task {
                     ledger: Ledger::Messages,
                     ..Query::default()
                 };
-                let page = self.office.trail.history(&self.jid, &query).await;
+                let page = self.office.history.trail.history(&self.jid, &query).await;
                 let mut page = page.map_err(|error| {
                     StanzaError::new(StanzaCondition::InternalServerError, error.to_string())
                 })?;
-                let veiled = self.office.fates.veil(&self.jid, &mut page.items).await;
+                let veiled = self.office.history.fates.veil(&self.jid, &mut page.items).await;
                 veiled.map_err(|error| disk_error(&error))?;
                 room.past = Some(Past::restore(&page.items));
             }
@@ -198,9 +199,11 @@ impl Task {
     /// The message that a stanza wants gone, if it is in this room's archive.
     async fn target(&self, stanza: &Stanza) -> Result<Option<Target>, StanzaError> {
         let id = retract::wanted(stanza);
-        let Some(sequence) = id.and_then(|id| self.office.trail.sequence(&id)) else { return Ok(None) };
+        let Some(sequence) = id.and_then(|id| self.office.history.trail.sequence(&id)) else {
+            return Ok(None);
+        };
         let query = Query { ids: Some(vec![sequence]), limit: 1, ..Query::default() };
-        match self.office.trail.history(&self.jid, &query).await {
+        match self.office.history.trail.history(&self.jid, &query).await {
             Ok(page) => Ok(page.items.first().map(|item| Target { sequence, author: item.from.to_bare() })),
             Err(ArchiveError::NotFound) => Ok(None),
             Err(error) => Err(StanzaError::new(StanzaCondition::InternalServerError, error.to_string())),
@@ -216,7 +219,7 @@ impl Task {
     }
 
     /// Does what the room has decided. The errand goes with the last of it.
-    async fn finish(&mut self, out: Out, mut errand: Option<Errand>) {
+    pub(super) async fn finish(&mut self, out: Out, mut errand: Option<Errand>) {
         let Out { steps, letters } = out;
         for letter in letters {
             self.office.post.originate(letter).await;
@@ -274,12 +277,16 @@ impl Task {
     }
 
     /// The server stops.
-    async fn close(&mut self) {
+    async fn close(&mut self, done: mpsc::Sender<()>) {
         let mut out = Out::default();
         if let Some(room) = &mut self.room {
             room.close(&mut out);
         }
         self.finish(out, None).await;
+        // Everybody has been told when this comes back, or is dropped.
+        let mut fence = Circular::of(Vec::new());
+        fence.on_failure = Some(Box::new(move |_| drop(done)));
+        self.office.answer(fence).await;
     }
 }
 

@@ -101,7 +101,7 @@ impl Negotiation<'_> {
             session.outbox.set_inactive(true);
         }
         // What has happened up to here is history, what comes later comes live (XEP-0386 §4.1, XEP-0313).
-        if let Some(metadata) = crate::history::metadata(&self.gate.trail, &user).await {
+        if let Some(metadata) = crate::history::metadata(&self.gate.trail, &user.jid, None).await {
             bound = bound.append(metadata);
         }
         Ok((bound.build(), (session, lease)))

@@ -72,6 +72,11 @@ impl House {
         Self { server, vault, config, folder }
     }
 
+    /// From now on nothing can be stored any more.
+    pub async fn break_disk(&self) {
+        self.vault.close().await;
+    }
+
     /// Makes somebody an administrator.
     pub async fn promote(&self, name: &str) {
         self.server.users().set_role(&jid(name), Role::Admin).await.unwrap();
