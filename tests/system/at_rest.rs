@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     client::{Client, find},
+    files,
     harness::{Wish, run},
 };
 
@@ -27,6 +28,8 @@ const SECRETS: &[&str] = &[
     "mistelzweig",
     "nachtschwärmer",
     "passwort-eulenspiegel",
+    "siebenschläfer",
+    "klabautermann",
 ];
 
 #[tokio::test]
@@ -67,6 +70,13 @@ async fn no_name_and_no_word_can_be_read_from_the_data_folder() {
     }
     ottilie.send("<presence type='subscribe' to='quastenflosser@corp.example'><status>mistelzweig</status></presence>").await;
     assert!(ottilie.ping().await.contains("result"));
+    // A file, fetched once, and one that never arrives.
+    let words = "Klabautermann an Deck. ".repeat(10_000);
+    let file = files::slot(&mut ottilie, "siebenschläfer.txt", words.len() as u64, "text/plain").await;
+    assert_eq!(files::put_words(&server, &file, words.as_bytes()).await, 201);
+    assert_eq!(files::size(&server, &file.url).await, words.len() as u64);
+    let late = files::slot(&mut ottilie, "siebenschläfer-2.txt", 1_000_000, "text/plain").await;
+    let _half = files::put_half(&server, &late, words.as_bytes(), 1_000_000).await;
 
     // Once with the journal of the running server, once when everything is put away.
     search(&server.data());
@@ -76,7 +86,8 @@ async fn no_name_and_no_word_can_be_read_from_the_data_folder() {
     search(&backup);
     server.stop().await;
     search(&server.data());
-    for word in ["persephone", "Zanzibar", "rumpelstilzchen", "passwort"] {
+    for word in ["persephone", "Zanzibar", "rumpelstilzchen", "passwort", "schläfer", "%C3%A4fer", file.id()]
+    {
         assert!(!server.log().contains(word), "the log tells {word}");
     }
 
@@ -85,6 +96,7 @@ async fn no_name_and_no_word_can_be_read_from_the_data_folder() {
     let mut quastenflosser =
         Client::sign_in(&server, "quastenflosser", "passwort-eulenspiegel", "desk").await;
     quastenflosser.until("秘密の言葉").await;
+    assert_eq!(files::size(&server, &file.url).await, words.len() as u64);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod at_rest;
 mod chat;
 mod crash;
 mod disk;
+mod files;
 mod hostile;
 mod restart;
 mod slixmpp;

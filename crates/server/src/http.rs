@@ -116,6 +116,11 @@ impl Web {
         }
     }
 
+    /// The files, if it has any.
+    pub fn files(&self) -> Option<&Files> {
+        self.files.as_ref()
+    }
+
     /// Takes over where the listeners are.
     pub fn found(&self, addresses: &Addresses) {
         if let Some(files) = &self.files {

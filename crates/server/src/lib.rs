@@ -14,7 +14,7 @@ pub mod config;
 mod connection;
 pub mod directory;
 mod fates;
-mod files;
+pub mod files;
 mod history;
 pub mod http;
 mod iq;

@@ -17,7 +17,7 @@ use crate::component::{self, Component};
 use crate::config::{Config, EncryptedMessages, Limits};
 use crate::connection::Clerk;
 use crate::fates::Fates;
-use crate::files;
+use crate::files::{self, Files};
 use crate::history::{History, Spooled};
 use crate::http::{self, Door, Health, Web};
 use crate::iq::{
@@ -144,7 +144,7 @@ impl Server {
         };
         let fates = Fates::new(vault.clone(), trail.clone());
         let post = Post::new(router.clone(), trail.clone(), fates.clone(), rules);
-        let files = files::open(config, &vault, &post, &router, &stopping);
+        let files = files::open(config, &vault, &post, &router, &stopping).await;
         let spooled = Spooled::new(trail.clone(), config.domain().as_str());
         let caps = Caps::load(router.clone(), vault.clone()).await.map_err(ArchiveError::from)?;
         let readable = rules.encrypted == policy::Encrypted::Refuse;
@@ -345,6 +345,11 @@ impl Server {
     /// The archive.
     pub fn trail(&self) -> &Trail {
         &self.trail
+    }
+
+    /// The files; `None` without a web side.
+    pub fn files(&self) -> Option<&Files> {
+        self.web.files()
     }
 
     /// The certificate, to be replaced on a reload.

@@ -72,8 +72,9 @@ pub enum EraseError {
 /// Fetches that are remembered, to tell a player that reads on from a new fetch.
 const REMEMBERED: usize = 10_000;
 
-/// Opens the service at `upload.DOMAIN` of each domain, if there is a web side that files can go to.
-pub fn open(
+/// Opens the service at `upload.DOMAIN` of each domain, if there is a web side that files can go to, and clears away what a
+/// crash left.
+pub async fn open(
     config: &Config,
     vault: &Vault,
     post: &Post,
@@ -84,6 +85,9 @@ pub fn open(
         return None;
     }
     let files = Files::new(vault.clone(), post.clone(), Arc::new(Origin::new(config)), config.files);
+    if let Err(error) = files.recover().await {
+        tracing::warn!(%error, "what unfinished uploads left could not be cleared away");
+    }
     for domain in &config.domains {
         let Some(address) = address(domain.as_str()) else { continue };
         let service = UploadService::start(domain.as_str(), address.clone(), &files, post, router, stop);

@@ -10,7 +10,7 @@ use super::{File, Files, Share, Slot, State};
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Sweeps now and then until `stop` turns true.
+/// Clears away now and then what has expired, until `stop` turns true.
 pub async fn sweep(files: Files, mut stop: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(INTERVAL);
     loop {
@@ -28,8 +28,25 @@ pub async fn sweep(files: Files, mut stop: watch::Receiver<bool>) {
 }
 
 impl Files {
+    /// Removes content that a crash cut off from its record, before anybody is served. The slots stay, so the same upload can be
+    /// tried again.
+    pub(super) async fn recover(&self) -> Result<(), VaultError> {
+        for (key, _) in self.0.vault.list::<Slot>("").await? {
+            let Some(name) = BlobName::from_hex(&key) else { continue };
+            if let Some(file) = self.file(name).await?
+                && !matches!(file.value.state, State::Kept { .. })
+            {
+                self.0.blobs.erase(name).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Clears away what had to be gone by `now`.
-    pub(super) async fn clear(&self, now: Micros) -> Result<(), VaultError> {
+    ///
+    /// # Errors
+    /// What the vault says; what is left is tried again.
+    pub async fn clear(&self, now: Micros) -> Result<(), VaultError> {
         for (key, slot) in self.0.vault.list::<Slot>("").await? {
             let Some(name) = BlobName::from_hex(&key).filter(|_| slot.value.expires < now) else { continue };
             // Whoever uploads just now ends in one way or the other.

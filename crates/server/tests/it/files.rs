@@ -13,7 +13,8 @@ const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 const FORMS: &str = "jabber:x:data";
 const SERVICE: &str = "upload.corp.example";
 
-async fn open(settings: &[(&str, &str)]) -> House {
+/// A server with a web side.
+pub async fn open(settings: &[(&str, &str)]) -> House {
     let mut all = vec![("LISTEN_HTTP", "127.0.0.1:0")];
     all.extend_from_slice(settings);
     House::with(&all).await

@@ -82,6 +82,13 @@ impl House {
         self.server.users().set_role(&jid(name), Role::Admin).await.unwrap();
     }
 
+    /// The files that hold the content of uploads.
+    pub fn blobs(&self) -> Vec<std::path::PathBuf> {
+        let shelves = self.config.data.join("blobs").read_dir().unwrap();
+        let files = shelves.flat_map(|shelf| shelf.unwrap().path().read_dir().unwrap());
+        files.map(|file| file.unwrap().path()).collect()
+    }
+
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.server.addresses().xmpp[0]

@@ -10,6 +10,7 @@ mod delivery;
 mod errors;
 mod external;
 mod files;
+mod files_trail;
 mod history;
 mod house;
 mod http;
