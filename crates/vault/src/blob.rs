@@ -50,7 +50,7 @@ pub trait BlobStore: Send + Sync + 'static {
 /// A blob on its way into a [`BlobStore`]. Dropped, it is abandoned.
 #[async_trait]
 pub trait BlobUpload: Send + Sync {
-    /// Appends. Parts of 256 KiB serve every backend well.
+    /// Appends a header or a chunk, of 64 KiB and a little at most. A backend that wants larger parts gathers them.
     async fn put(&mut self, part: Bytes) -> Result<(), StoreError>;
 
     /// Makes it durable and visible.

@@ -49,20 +49,15 @@ impl Layout {
         HEADER.len() as u64 + self.size + self.chunks() * OVERHEAD as u64
     }
 
-    /// The bytes of some chunks.
-    pub(super) fn place(self, chunks: Range<u64>) -> Range<u64> {
+    /// The bytes of a chunk.
+    pub(super) fn place(self, chunk: u64) -> Range<u64> {
         let at = |chunk: u64| (HEADER.len() as u64 + chunk * SEALED).min(self.sealed_size());
-        at(chunks.start)..at(chunks.end)
+        at(chunk)..at(chunk + 1)
     }
 
     /// Whether a chunk is the last.
     pub(super) fn is_last(self, chunk: u64) -> bool {
         chunk + 1 == self.chunks()
-    }
-
-    /// Splits the bytes of neighbouring whole chunks.
-    pub(super) fn split(sealed: &[u8]) -> impl Iterator<Item = &[u8]> {
-        sealed.chunks(CHUNK + OVERHEAD)
     }
 }
 
@@ -77,7 +72,7 @@ mod tests {
             let layout = Layout::new(size);
             let mut end = HEADER.len() as u64;
             for chunk in 0..layout.chunks() {
-                let place = layout.place(chunk..chunk + 1);
+                let place = layout.place(chunk);
                 assert_eq!(place.start, end, "{size}");
                 assert_eq!(layout.is_last(chunk), place.end == layout.sealed_size(), "{size}");
                 end = place.end;

@@ -1,6 +1,5 @@
 //! Content on its way out: only the chunks that are wanted are read and opened.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,9 +17,6 @@ pub struct BlobReader {
     key: Arc<DataKey>,
     layout: Layout,
 }
-
-/// Chunks that are read at once.
-const SPAN: u64 = 4;
 
 impl BlobReader {
     pub(super) async fn open(
@@ -46,10 +42,10 @@ impl BlobReader {
         self.layout.size
     }
 
-    /// Reads a range of the content, a few chunks ahead at most. What lies beyond the end is left out.
+    /// Reads a range of the content, chunk by chunk. What lies beyond the end is left out.
     pub fn stream(&self, range: Range<u64>) -> BlobStream {
         let end = range.end.min(self.layout.size);
-        BlobStream { reader: self.clone(), range: range.start.min(end)..end, ready: VecDeque::new() }
+        BlobStream { reader: self.clone(), range: range.start.min(end)..end }
     }
 
     /// Reads and opens everything, and returns nothing but whether that went well.
@@ -57,30 +53,18 @@ impl BlobReader {
     /// # Errors
     /// [`VaultError::Corrupt`] if anything was changed, moved or cut off; what the backend says.
     pub async fn check(&self) -> Result<()> {
-        let mut at = 0;
-        while at < self.layout.chunks() {
-            let chunks = at..(at + SPAN).min(self.layout.chunks());
-            at = chunks.end;
-            self.chunks(chunks).await?;
+        for chunk in 0..self.layout.chunks() {
+            self.chunk(chunk).await?;
         }
         Ok(())
     }
 
-    async fn chunks(&self, chunks: Range<u64>) -> Result<Vec<Bytes>> {
-        let place = self.layout.place(chunks.clone());
+    /// One at a time: more would be no faster, and large buffers that go from thread to thread are what allocators keep.
+    async fn chunk(&self, number: u64) -> Result<Bytes> {
+        let place = self.layout.place(number);
         let sealed = self.store.read(self.name, place).await?.ok_or(MISSING)?;
-        let numbers = chunks.clone();
-        let opened: Vec<Bytes> = Layout::split(&sealed)
-            .zip(numbers)
-            .map(|(sealed, number)| {
-                let context = chunk::context(self.name, number, self.layout.is_last(number));
-                Ok(Bytes::from(self.key.open(&context, sealed)?))
-            })
-            .collect::<Result<_>>()?;
-        match opened.len() as u64 == chunks.end - chunks.start {
-            true => Ok(opened),
-            false => Err(VaultError::Corrupt { what: "a blob was cut off" }),
-        }
+        let context = chunk::context(self.name, number, self.layout.is_last(number));
+        Ok(self.key.open(&context, &sealed)?.into())
     }
 }
 
@@ -97,7 +81,6 @@ pub struct BlobStream {
     reader: BlobReader,
     /// What has not been read yet.
     range: Range<u64>,
-    ready: VecDeque<Bytes>,
 }
 
 impl BlobStream {
@@ -106,18 +89,18 @@ impl BlobStream {
     /// # Errors
     /// [`VaultError::Corrupt`] if the chunk was changed; what the backend says. Nothing of a chunk that does not open is given out.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        if self.ready.is_empty() && !self.range.is_empty() {
-            let chunk = CHUNK as u64;
-            let first = self.range.start / chunk;
-            let last = (first + SPAN).min(self.range.end.div_ceil(chunk));
-            for (number, plain) in (first..last).zip(self.reader.chunks(first..last).await?) {
-                let begins = number * chunk;
-                let from = self.range.start.saturating_sub(begins) as usize;
-                let to = (self.range.end - begins).min(plain.len() as u64) as usize;
-                self.ready.push_back(plain.slice(from.min(to)..to));
-            }
-            self.range.start = (last * chunk).min(self.range.end);
+        if self.range.is_empty() {
+            return Ok(None);
         }
-        Ok(self.ready.pop_front())
+        let number = self.range.start / CHUNK as u64;
+        let begins = number * CHUNK as u64;
+        let plain = self.reader.chunk(number).await?;
+        let end = self.range.end.min(begins + plain.len() as u64);
+        if end <= self.range.start {
+            return Err(VaultError::Corrupt { what: "a blob was cut off" });
+        }
+        let piece = plain.slice((self.range.start - begins) as usize..(end - begins) as usize);
+        self.range.start = end;
+        Ok(Some(piece))
     }
 }

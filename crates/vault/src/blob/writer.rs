@@ -6,7 +6,7 @@ use super::chunk::{self, CHUNK, HEADER};
 use super::{BlobName, BlobUpload};
 use crate::{DataKey, Nonces, Result};
 
-/// Takes content, seals it chunk by chunk and hands it on. Holds less than half a megabyte at any time. Dropped, it leaves
+/// Takes content, seals it chunk by chunk and hands it on. Holds a few chunks at any time. Dropped, it leaves
 /// nothing behind.
 pub struct BlobWriter {
     name: BlobName,
@@ -15,19 +15,14 @@ pub struct BlobWriter {
     upload: Box<dyn BlobUpload>,
     /// Content that is not sealed yet. A full chunk stays here until it is known whether it is the last.
     plain: Vec<u8>,
-    /// Chunks that are not handed on yet.
-    sealed: Vec<u8>,
     chunks: u64,
     size: u64,
 }
 
-/// Sealed bytes that are handed on at once.
-const PART: usize = 256 * 1024;
-
 impl BlobWriter {
     pub(super) fn new(name: BlobName, key: Arc<DataKey>, upload: Box<dyn BlobUpload>) -> Self {
-        let (plain, sealed) = (Vec::with_capacity(CHUNK), HEADER.to_vec());
-        Self { name, key, nonces: Nonces::default(), upload, plain, sealed, chunks: 0, size: 0 }
+        let plain = Vec::with_capacity(CHUNK);
+        Self { name, key, nonces: Nonces::default(), upload, plain, chunks: 0, size: 0 }
     }
 
     /// Appends.
@@ -38,10 +33,7 @@ impl BlobWriter {
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
             if self.plain.len() == CHUNK {
-                self.seal(false)?;
-                if self.sealed.len() >= PART {
-                    self.hand_on().await?;
-                }
+                self.seal(false).await?;
             }
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.plain.len()));
             self.plain.extend_from_slice(now);
@@ -55,26 +47,23 @@ impl BlobWriter {
     /// # Errors
     /// What the backend says; then nothing is left of it.
     pub async fn finish(mut self) -> Result<u64> {
-        self.seal(true)?;
-        self.hand_on().await?;
+        self.seal(true).await?;
         self.upload.finish().await?;
         Ok(self.size)
     }
 
-    fn seal(&mut self, last: bool) -> Result<()> {
+    async fn seal(&mut self, last: bool) -> Result<()> {
+        if self.chunks == 0 {
+            self.upload.put(HEADER.as_slice().into()).await?;
+        }
         let context = chunk::context(self.name, self.chunks, last);
         let plain = &self.plain;
         let sealed = self.key.seal(&mut self.nonces, &context, plain.len(), |out| {
             out.extend_from_slice(plain);
         })?;
-        self.sealed.extend_from_slice(&sealed);
         self.chunks += 1;
         self.plain.clear();
-        Ok(())
-    }
-
-    async fn hand_on(&mut self) -> Result<()> {
-        Ok(self.upload.put(std::mem::take(&mut self.sealed).into()).await?)
+        Ok(self.upload.put(sealed.into()).await?)
     }
 }
 
