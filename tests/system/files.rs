@@ -217,7 +217,7 @@ async fn after_kill_9_an_upload_is_whole_or_nowhere() {
             // All at once, and the crash somewhere among them.
             let uploads = slots.iter().zip(SIZE..).map(|(slot, size)| put(&server, slot, size));
             let uploads = futures_util::future::join_all(uploads);
-            let end = timeout(Duration::from_millis(30 + 60 * round), uploads).await;
+            let end = timeout(Duration::from_millis(50 + 500 * round), uploads).await;
             for (at, slot) in slots.iter().enumerate() {
                 match end.as_ref().ok().and_then(|end| end[at].as_ref().ok()) {
                     Some(status) => {
