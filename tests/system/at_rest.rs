@@ -59,6 +59,16 @@ async fn no_name_and_no_word_can_be_read_from_the_data_folder() {
         "<vCard xmlns='vcard-temp'><FN>Ñandúküken</FN><TITLE>persephone</TITLE></vCard>",
         "<query xmlns='jabber:iq:private'><note xmlns='urn:example:note'>rumpelstilzchen</note></query>",
         "<block xmlns='urn:xmpp:blocking'><item jid='rumpelstilzchen@nachtschwärmer.example'/></block>",
+        // A node that others read, and so an event; one for the account alone; bookmarks in an old form.
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:example:quicksilver'>\
+         <item id='wolpertinger'><tune xmlns='urn:example:tune'>überraschungsgeheimnis</tune></item></publish></pubsub>",
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:bookmarks:1'>\
+         <item id='zanzibar@conference.corp.example'><conference xmlns='urn:xmpp:bookmarks:1' name='kirschwasser'/></item>\
+         </publish></pubsub>",
+        "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'>\
+         <conference jid='zanzibar@conference.corp.example' name='秘密の言葉'/></storage></query>",
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='urn:example:quicksilver'>\
+         <affiliation jid='balthasar@corp.example' affiliation='member'/></affiliations></pubsub>",
     ]
     .into_iter()
     .enumerate()

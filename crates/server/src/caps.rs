@@ -14,7 +14,7 @@ use hashlink::LruCache;
 use minidom::Element;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use stanza::{Jid, Kind, Stanza};
+use stanza::{Kind, Stanza};
 use vault::{Expect, Record, Vault, VaultError, Write};
 use xmpp_parsers::ns;
 
@@ -93,7 +93,8 @@ struct Inner {
     book: Mutex<Book>,
 }
 
-/// What is known, and what has been asked.
+/// What is known, and what has been asked. The questions are not those of [`crate::questions`], because an answer counts
+/// before the next stanza of its client is looked at.
 struct Book {
     known: LruCache<Box<str>, Arc<Features>>,
     /// By the id of the IQ.
@@ -262,13 +263,4 @@ impl Caps {
 fn features_of(query: &Element) -> Features {
     let features = query.children().filter(|child| child.is("feature", ns::DISCO_INFO));
     Features::new(features.filter_map(|feature| feature.attr("var")).map(str::to_owned))
-}
-
-/// Whether an address could have been asked: the server's own.
-pub fn is_ours(to: Option<&Jid>, session: &Session) -> bool {
-    to.is_none_or(|to| {
-        to.domain() == session.jid.domain()
-            && to.is_bare()
-            && to.node().is_none_or(|_| *to == session.user.jid)
-    })
 }

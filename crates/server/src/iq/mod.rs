@@ -30,7 +30,7 @@ use minidom::Element;
 use parking_lot::Mutex;
 use stanza::{Jid, Stanza, StanzaCondition, StanzaError};
 
-use crate::caps::{self, Caps};
+use crate::caps::Caps;
 use crate::outbox::Parcel;
 use crate::people::User;
 use crate::post::{Post, disk_error};
@@ -310,19 +310,15 @@ impl Desk {
 
     /// Results and errors go to the resource that asked; those for the server itself end here.
     async fn pass_on(&self, session: &Arc<Session>, stanza: Stanza) {
-        if caps::is_ours(stanza.to.as_ref(), session) {
-            for (session, before) in self.caps.answered(session, &stanza).await {
-                self.pubsub.greet(&session, before).await;
-            }
-        } else if stanza
-            .to
-            .as_ref()
-            .is_some_and(|to| to.is_full() || !self.router.serves(to.domain().as_str()))
-        {
-            self.post.send(session, stanza).await;
-        } else {
-            self.router.answered(&stanza);
+        let to = stanza.to.as_ref();
+        if to.is_some_and(|to| to.is_full() || !self.router.serves(to.domain().as_str())) {
+            return self.post.send(session, stanza).await;
         }
+        // What a client says that it wants counts for whatever it sends next.
+        for (session, before) in self.caps.answered(session, &stanza).await {
+            self.pubsub.greet(&session, before).await;
+        }
+        self.router.answered(&stanza);
     }
 }
 
