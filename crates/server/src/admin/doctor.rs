@@ -57,6 +57,7 @@ impl Finding {
 pub(super) async fn inside(config: &Config, vault: &Vault, users: &Users) -> Result<Value, Fault> {
     let findings = [
         storage(vault).await,
+        files(vault).await,
         room(vault).await,
         administrator(config, users).await,
         certificate(config, vault).await,
@@ -70,6 +71,21 @@ async fn storage(vault: &Vault) -> Finding {
         Ok(check) if check.faults.is_empty() => Finding::ok(CHECK, "the data folder is sound"),
         Ok(check) => Finding::fault(CHECK, format!("damaged: {}; restore a backup", check.faults.join("; "))),
         Err(error) => Finding::fault(CHECK, error.to_string()),
+    }
+}
+
+async fn files(vault: &Vault) -> Finding {
+    const CHECK: &str = "files";
+    match crate::files::check(vault).await {
+        Err(error) => Finding::fault(CHECK, error.to_string()),
+        Ok(check) if check.broken > 0 => Finding::fault(
+            CHECK,
+            format!(
+                "the content of {} of {} files is missing or damaged; bring data/blobs back from a backup",
+                check.broken, check.files
+            ),
+        ),
+        Ok(check) => Finding::ok(CHECK, format!("{} files, none is missing", check.files)),
     }
 }
 

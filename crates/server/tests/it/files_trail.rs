@@ -2,6 +2,7 @@
 
 use archive::{Ledger, Query};
 use minidom::Element;
+use server::files::Check;
 use vault::Micros;
 
 use crate::client::condition;
@@ -137,8 +138,11 @@ async fn a_damaged_file_is_an_error_and_no_wrong_byte() {
     // What is sound can be had.
     assert!(get(&slot.get, &[("Range", "bytes=0-99999")]).await.body == whole[..100_000]);
 
+    let check = async || server::files::check(house.vault()).await.unwrap();
+    assert_eq!(check().await, Check { files: 1, broken: 0 });
     std::fs::remove_file(&file).unwrap();
     assert_eq!(get(&slot.get, &[]).await.status, 500);
+    assert_eq!(check().await, Check { files: 1, broken: 1 });
     std::fs::write(&file, sealed).unwrap();
     assert!(get(&slot.get, &[]).await.body == whole);
 }

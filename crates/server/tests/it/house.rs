@@ -82,6 +82,11 @@ impl House {
         self.server.users().set_role(&jid(name), Role::Admin).await.unwrap();
     }
 
+    /// What everything is kept in.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
     /// The files that hold the content of uploads.
     pub fn blobs(&self) -> Vec<std::path::PathBuf> {
         let shelves = self.config.data.join("blobs").read_dir().unwrap();
