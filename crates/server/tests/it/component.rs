@@ -13,7 +13,7 @@ pub async fn house() -> House {
     house_with(&[]).await
 }
 
-async fn house_with(more: &[(&str, &str)]) -> House {
+pub async fn house_with(more: &[(&str, &str)]) -> House {
     let components = format!(
         "[{{domain = \"{GATEWAY}\", secret = \"{SECRET}\"}}, {{domain = \"other.example\", secret = \"x\"}}]"
     );

@@ -4,6 +4,7 @@ use minidom::Element;
 use tokio::io::AsyncWriteExt;
 
 use crate::client::{Client, child, condition};
+use crate::component::{self, Gateway};
 use crate::house::{DOMAIN, House};
 use crate::http::{Answer, ask, begin, get};
 
@@ -34,7 +35,11 @@ pub async fn request(client: &mut Client, attributes: &str) -> Element {
 
 pub async fn slot(client: &mut Client, name: &str, size: usize, type_: &str) -> Slot {
     let answer = request(client, &format!("filename='{name}' size='{size}' content-type='{type_}'")).await;
-    let slot = child(&answer, "slot", NS);
+    read_slot(&answer)
+}
+
+fn read_slot(answer: &Element) -> Slot {
+    let slot = child(answer, "slot", NS);
     let put = child(slot, "put", NS);
     let header = child(put, "header", NS);
     assert_eq!(header.attr("name"), Some("Authorization"));
@@ -272,6 +277,19 @@ async fn wishes_that_cannot_be_met_get_the_standards_errors() {
     // Somebody else has room of their own.
     let mut juliet = house.online("juliet", "a").await;
     slot(&mut juliet, "a", 1000, "image/png").await;
+}
+
+#[tokio::test]
+async fn a_component_uploads_for_those_whom_it_speaks_for() {
+    let house = component::house_with(&[("LISTEN_HTTP", "127.0.0.1:0")]).await;
+    let mut gateway = Gateway::connect(&house).await;
+    let wish = format!("<request xmlns='{NS}' filename='a.png' size='5' content-type='image/png'/>");
+    let from = format!("somebody@{}", component::GATEWAY);
+    let answer = gateway.ask("get", &from, SERVICE, &wish).await;
+    let slot = read_slot(&answer);
+    assert_eq!(put(&slot, "image/png", b"01234").await.status, 201);
+    assert_eq!(get(&slot.get, &[]).await.body, b"01234");
+    assert_eq!(answer.attr("to"), Some(&*from));
 }
 
 #[tokio::test]
