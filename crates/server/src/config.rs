@@ -15,7 +15,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jid::{DomainPart, DomainRef};
+use jid::{DomainPart, DomainRef, NodePart};
 
 pub use keys::{KEYS, Key, Kind};
 
@@ -62,6 +62,8 @@ pub struct Config {
     pub development: Development,
     /// The external components (XEP-0114). No domain twice, none that is served otherwise.
     pub components: Vec<ComponentSecret>,
+    /// Rooms that the company has, whoever is in them.
+    pub company_rooms: Vec<CompanyRoom>,
     /// What clients need for calls (XEP-0215).
     pub external_services: Vec<ExternalService>,
     /// What is odd but no reason to refuse, such as an environment variable that no key reads.
@@ -293,6 +295,20 @@ pub struct Development {
     pub insecure_login: bool,
 }
 
+/// A room that the company has: everybody, or everybody in a group of the directory, is a member and finds it among
+/// their bookmarks. Administrators own it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompanyRoom {
+    /// The first part of its address.
+    pub name: NodePart,
+    /// For people.
+    pub title: String,
+    /// Whose it is. `None`: everybody's.
+    pub group: Option<String>,
+    /// Only its owners speak, and who has got a voice from them.
+    pub announcements: bool,
+}
+
 /// A server that clients use beside this one, such as STUN or TURN for their calls (XEP-0215).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalService {
@@ -431,6 +447,7 @@ impl Config {
         note(self.policy != new.policy, "policy.encrypted_messages");
         note(self.contact != new.contact, "contact");
         note(self.components != new.components, "components");
+        note(self.company_rooms != new.company_rooms, "company_rooms");
         note(self.external_services != new.external_services, "external_services");
         note(self.log.format != new.log.format, "log.format");
         note(self.development != new.development, "development.insecure_login");

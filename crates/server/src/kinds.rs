@@ -32,6 +32,8 @@ pub const ROOM: u16 = 40;
 pub const ROOM_STANDING: u16 = 41;
 /// [`crate::rooms::record::RoomCard`].
 pub const ROOM_CARD: u16 = 42;
+/// A company room among somebody's bookmarks, see [`crate::rooms::company`].
+pub const ROOM_OFFERED: u16 = 43;
 /// [`crate::pubsub::node::Node`].
 pub const NODE: u16 = 50;
 /// [`crate::pubsub::store::Item`].

@@ -14,6 +14,7 @@ use crate::outbox::Parcel;
 use crate::people::{LastSeen, People, User};
 use crate::post::{Post, disk_error};
 use crate::pubsub::PubSub;
+use crate::rooms::company::Company;
 use crate::roster::subscription::{self, Kind as Change};
 use crate::router::{Router, Target, presence_parcel};
 use crate::session::Session;
@@ -28,6 +29,7 @@ pub struct Presence {
     spool: Spooled,
     caps: Caps,
     pubsub: PubSub,
+    company: Company,
 }
 
 impl Presence {
@@ -40,8 +42,9 @@ impl Presence {
         spool: Spooled,
         caps: Caps,
         pubsub: PubSub,
+        company: Company,
     ) -> Self {
-        Self { router, people, post, vault, spool, caps, pubsub }
+        Self { router, people, post, vault, spool, caps, pubsub, company }
     }
 
     /// Takes in a presence stanza from a client.
@@ -86,6 +89,7 @@ impl Presence {
         if initial {
             session.user.push.seen(session.jid.resource().as_str());
             self.welcome(session);
+            self.company.introduce(&session.user.jid).await;
         }
         if let Some((session, before)) = self.caps.learn(session, &stanza) {
             self.pubsub.greet(&session, before).await;

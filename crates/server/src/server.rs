@@ -1,5 +1,6 @@
 //! Putting the house together, and taking it apart in good order.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ use crate::pubsub::service::PublicNodes;
 use crate::pulse::Pulse;
 use crate::push::{self, Pusher};
 use crate::rooms::Rooms;
+use crate::rooms::company::Company;
 use crate::router::{Router, Spool};
 use crate::sessions::Sessions;
 use crate::stream::Gate;
@@ -153,6 +155,16 @@ impl Server {
         for domain in &config.domains {
             open_nodes(domain, &router, &pubsub);
         }
+        let conference =
+            DomainPart::new(&format!("conference.{}", config.domain())).map(Cow::into_owned).ok();
+        let company = Company::found(
+            &config.company_rooms,
+            conference.as_ref(),
+            vault.clone(),
+            users.clone(),
+            pubsub.clone(),
+        );
+        let company = company.await.map_err(ArchiveError::from)?;
         let presence = Presence::new(
             router.clone(),
             people.clone(),
@@ -161,6 +173,7 @@ impl Server {
             spooled.clone(),
             caps.clone(),
             pubsub.clone(),
+            company.clone(),
         );
         tokio::spawn(presence.clone().show_photos(photos));
         let bounds = Bounds { parcels: limits.outbox_stanzas.get(), bytes: limits.outbox_bytes.get() };
@@ -168,24 +181,23 @@ impl Server {
             Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive.0.downgrade());
 
         let history = History { trail: trail.clone(), fates };
-        let conference = format!("conference.{}", config.domain());
-        let rooms = match DomainPart::new(&conference) {
-            Ok(domain) => {
-                let domain = domain.into_owned();
+        let rooms = match conference {
+            Some(domain) => {
                 let rooms = Rooms::open(
-                    domain,
+                    domain.clone(),
                     post.clone(),
                     history.clone(),
                     vault.clone(),
                     users.clone(),
                     config.rooms,
+                    company,
                 );
                 let rooms = rooms.await.map_err(ArchiveError::from)?;
-                router.open(&conference, Arc::new(rooms.clone()));
+                router.open(domain.as_str(), Arc::new(rooms.clone()));
                 Some(rooms)
             }
             // The domain is so long that nothing fits in front of it.
-            Err(_) => None,
+            None => None,
         };
 
         let accounts = Accounts {

@@ -6,13 +6,13 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jid::DomainPart;
+use jid::{DomainPart, NodePart};
 
 use super::raw::{self, Raw};
 use super::{
-    Access, ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages, ExternalService,
-    Files, Http, KeySource, Limits, Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics, Policy, Problem,
-    Registration, RoomMakers, Rooms, Secret, Sources, TlsFiles, keys,
+    Access, CompanyRoom, ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages,
+    ExternalService, Files, Http, KeySource, Limits, Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics,
+    Policy, Problem, Registration, RoomMakers, Rooms, Secret, Sources, TlsFiles, keys,
 };
 
 const DEFAULT_DOMAIN: &str = "localhost";
@@ -143,6 +143,7 @@ impl Check {
         let components = self.components(raw.components, &domains);
         Config {
             components,
+            company_rooms: self.company_rooms(raw.company_rooms),
             external_services: self.external_services(raw.external_services),
             domains,
             data,
@@ -231,6 +232,24 @@ impl Check {
             components.push(ComponentSecret { domain, secret: Secret::new(secret) });
         }
         components
+    }
+
+    fn company_rooms(&mut self, raw: Vec<raw::CompanyRoom>) -> Vec<CompanyRoom> {
+        const KEY: &str = "company_rooms";
+        let mut rooms: Vec<CompanyRoom> = Vec::new();
+        for room in raw {
+            let Ok(name) = NodePart::new(&room.name).map(Cow::into_owned) else {
+                self.refuse(KEY, &format!("{:?} cannot be the first part of an address", room.name));
+                continue;
+            };
+            if rooms.iter().any(|other| other.name == name) {
+                self.refuse(KEY, &format!("{name} is there twice"));
+                continue;
+            }
+            let title = room.title.unwrap_or(room.name);
+            rooms.push(CompanyRoom { name, title, group: room.group, announcements: room.announcements });
+        }
+        rooms
     }
 
     fn external_services(&mut self, raw: Vec<raw::ExternalService>) -> Vec<ExternalService> {

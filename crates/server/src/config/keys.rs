@@ -49,6 +49,10 @@ const EXTERNAL_SERVICE: &[Field] = &[
     ("valid_seconds", Kind::Count),
 ];
 
+/// Fields of `[[company_rooms]]`.
+const COMPANY_ROOM: &[Field] =
+    &[("name", Kind::Text), ("title", Kind::Text), ("group", Kind::Text), ("announcements", Kind::Switch)];
+
 /// Fields of `[[components]]`.
 const COMPONENT: &[Field] = &[("domain", Kind::Text), ("secret", Kind::Text)];
 
@@ -103,6 +107,7 @@ pub const KEYS: &[Key] = &[
     key("log.level", Kind::Text),
     key("development.insecure_login", Kind::Switch),
     key("components", Kind::Tables(COMPONENT)),
+    key("company_rooms", Kind::Tables(COMPANY_ROOM)),
     key("external_services", Kind::Tables(EXTERNAL_SERVICE)),
 ];
 

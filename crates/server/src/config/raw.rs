@@ -23,7 +23,17 @@ pub(super) struct Raw {
     pub(super) log: Log,
     pub(super) development: Development,
     pub(super) components: Vec<Component>,
+    pub(super) company_rooms: Vec<CompanyRoom>,
     pub(super) external_services: Vec<ExternalService>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CompanyRoom {
+    pub(super) name: String,
+    pub(super) title: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) announcements: bool,
 }
 
 #[derive(Deserialize, Default)]

@@ -325,3 +325,15 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         load(example).unwrap();
     }
 }
+
+#[test]
+fn company_rooms_have_names_that_fit_into_addresses() {
+    let config = load(
+        "[[company_rooms]]\nname = \"Lobby\"\n[[company_rooms]]\nname = \"news\"\ntitle = \"News\"\nannouncements = true\n",
+    );
+    let rooms = config.unwrap().company_rooms;
+    let told: Vec<_> = rooms.iter().map(|room| (room.name.as_str(), room.title.as_str())).collect();
+    assert_eq!(told, [("lobby", "Lobby"), ("news", "News")]);
+    assert!(refusal("[[company_rooms]]\nname = \"a b\"\n").contains("first part"));
+    assert!(refusal("[[company_rooms]]\nname = \"a\"\n[[company_rooms]]\nname = \"A\"\n").contains("twice"));
+}

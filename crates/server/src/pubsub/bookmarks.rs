@@ -7,6 +7,7 @@ use minidom::Element;
 use stanza::{BareJid, StanzaError};
 use xmpp_parsers::ns;
 
+use super::Offer;
 use super::config::Config;
 use super::store::{Item, items_of};
 use super::worker::{Change, Desk};
@@ -32,6 +33,25 @@ impl Desk<'_> {
         }
         let known = self.known().await?;
         Ok(Some(known.iter().map(|(jid, new)| old_of(jid, new)).collect()))
+    }
+
+    /// See [`super::PubSub::offer`].
+    pub async fn offer(&mut self, offers: Vec<Offer>) {
+        if let Err(error) = self.accept(offers).await {
+            tracing::warn!(condition = %error.condition, "company rooms could not be put among bookmarks");
+        }
+    }
+
+    async fn accept(&mut self, offers: Vec<Offer>) -> Result<(), StanzaError> {
+        let known = self.known().await?;
+        let new = offers.into_iter().filter(|offer| !known.contains_key(offer.room.as_str()));
+        for Offer { room, title, once } in new {
+            let conference = el("conference", NODE).with("name", title).with("autojoin", "true").build();
+            let item = el("item", ns::PUBSUB).with("id", room.as_str()).append(conference).build();
+            let change = Change { writes: vec![once], ..Change::default() };
+            self.put(NODE, &item, &[], Config::personal(NODE), change).await?;
+        }
+        self.mirror().await
     }
 
     /// After a change of one of the nodes the other shows the same. The change itself is durable, so what fails here is

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use minidom::Element;
 use stanza::{BareJid, Jid, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::{mpsc, oneshot};
-use vault::{Vault, VaultError};
+use vault::{Vault, VaultError, Write};
 
 use crate::people::People;
 use crate::post::Post;
@@ -67,6 +67,16 @@ pub struct Ask {
     pub errand: Option<Errand>,
 }
 
+/// A room that the company has for somebody.
+pub struct Offer {
+    /// Its address.
+    pub room: BareJid,
+    /// For people.
+    pub title: String,
+    /// Remembers the offer, in the transaction of the bookmark.
+    pub once: Write,
+}
+
 /// What service discovery (XEP-0030) wants to know.
 pub struct Look {
     /// Whose nodes.
@@ -93,6 +103,8 @@ enum Job {
     Card(BareJid),
     /// The account stores its bookmarks in the old form, or wants them in that.
     Bookmarks(BareJid, Option<Element>, oneshot::Sender<Result<Option<Vec<Element>>, StanzaError>>),
+    /// The company has rooms for the account.
+    Offer(BareJid, Vec<Offer>),
     /// The account is gone: what is held of it in memory is no longer true.
     Forget(BareJid, oneshot::Sender<()>),
     /// Somebody is gone who is on the lists of this owner's nodes.
@@ -149,6 +161,11 @@ impl PubSub {
         let (reply, answer) = oneshot::channel();
         self.give(self.place(owner), Job::Bookmarks(owner.clone(), storage, reply)).await;
         answer.await.map_err(|_| StanzaCondition::InternalServerError)?
+    }
+
+    /// Puts rooms among an account's bookmarks, those that are not there.
+    pub async fn offer(&self, owner: &BareJid, offers: Vec<Offer>) {
+        self.give(self.place(owner), Job::Offer(owner.clone(), offers)).await;
     }
 
     /// Asks; the answer goes to the session by itself. Waits for room in the mailbox.

@@ -132,6 +132,9 @@ impl Worker {
                     }
                     let _ = done.send(());
                 }
+                Job::Offer(owner, offers) => {
+                    self.own(&owner, async |mut desk| desk.offer(offers).await).await;
+                }
                 Job::Forget(owner, done) => {
                     self.core.photos.forget(&owner);
                     self.shelves.remove(&owner);

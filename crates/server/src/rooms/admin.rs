@@ -37,7 +37,7 @@ struct Power {
 
 impl Room {
     fn power(&self, who: &Visitor) -> Power {
-        let affiliation = self.durable.affiliation(&who.jid.to_bare());
+        let affiliation = self.affiliation(&who.jid.to_bare());
         Power { affiliation, role: self.occupants.of(&who.jid).map_or(Role::None, |one| one.role) }
     }
 
@@ -215,7 +215,7 @@ impl Room {
                 Ok(())
             }
             Change::Affiliation { jid, affiliation, nick, .. } => {
-                let (own, present) = (who.jid.to_bare(), self.durable.affiliation(jid));
+                let (own, present) = (who.jid.to_bare(), self.affiliation(jid));
                 if power.affiliation < Affiliation::Admin {
                     return Err(forbidden());
                 }
@@ -256,14 +256,14 @@ impl Room {
     /// Carries an account's tie over to those of it who are in. Returns them as they were, with a code for those who had
     /// to go.
     pub(super) fn apply_affiliation(&mut self, jid: &BareJid) -> Vec<(Occupant, Option<u16>)> {
-        let affiliation = self.durable.affiliation(jid);
+        let affiliation = self.affiliation(jid);
         let settings = &self.durable.settings;
         let code = match affiliation {
             Affiliation::Outcast => Some(BANNED),
             Affiliation::None if settings.members_only => Some(LOST_MEMBERSHIP),
             _ => None,
         };
-        let first = affiliation.first_role(settings.moderated);
+        let first = affiliation.first_role(settings.voice());
         let mut moved = Vec::new();
         for nick in self.occupants.of_account(jid) {
             let Some(was) = self.occupants.named(&nick).cloned() else { continue };
@@ -311,7 +311,7 @@ impl Room {
                 sheets
             }
             None => {
-                let affiliation = self.durable.affiliation(&was.bare);
+                let affiliation = self.affiliation(&was.bare);
                 let gone = Occupant { role: Role::None, affiliation, ..was.clone() };
                 let said = Stanza::new(Kind::Presence).typed("unavailable");
                 self.announce(&gone, &said, &note, self.is_shown(was.role), None)

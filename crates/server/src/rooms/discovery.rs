@@ -8,7 +8,7 @@ use super::catalogue::page;
 use super::form::Form;
 use super::room::{Room, Visitor};
 use super::settings::MOST_HISTORY;
-use super::standing::Affiliation;
+use super::standing::{Affiliation, Voice};
 use crate::fates::MODERATE;
 use crate::xml::{With, el};
 
@@ -65,7 +65,7 @@ impl Room {
             either(settings.public, "muc_public", "muc_hidden"),
             either(settings.persistent, "muc_persistent", "muc_temporary"),
             either(settings.members_only, "muc_membersonly", "muc_open"),
-            either(settings.moderated, "muc_moderated", "muc_unmoderated"),
+            either(settings.voice() != Voice::Everyone, "muc_moderated", "muc_unmoderated"),
             either(settings.open_names, "muc_nonanonymous", "muc_semianonymous"),
             either(settings.password.is_some(), "muc_passwordprotected", "muc_unsecured"),
         ];
@@ -130,7 +130,7 @@ impl Room {
         }
         let bare = who.jid.to_bare();
         let settings = &self.durable.settings;
-        let affiliation = self.durable.affiliation(&bare);
+        let affiliation = self.affiliation(&bare);
         let is_open = settings.public && !settings.members_only && settings.password.is_none();
         let may_see = self.occupants.of(&who.jid).is_some()
             || affiliation >= Affiliation::Member

@@ -66,13 +66,13 @@ impl Room {
             }
             self.occupants.change(nick, |one| one.said = said(stanza));
         } else {
-            let affiliation = self.durable.affiliation(&bare);
+            let affiliation = self.affiliation(&bare);
             let said = said(stanza);
             self.occupants.put(Occupant {
                 nick: nick.into(),
                 address: self.at(nick)?,
                 affiliation,
-                role: affiliation.first_role(self.durable.settings.moderated),
+                role: affiliation.first_role(self.durable.settings.voice()),
                 seats: vec![seat],
                 id: self.occupant_id(&bare),
                 bare,
@@ -114,7 +114,7 @@ impl Room {
 
     /// Whether an account may come in (XEP-0045 §7.2.5 to §7.2.11). Somebody who is in is let in again.
     pub(super) fn may_enter(&self, bare: &BareJid, password: Option<&str>) -> Result<(), StanzaError> {
-        let affiliation = self.durable.affiliation(bare);
+        let affiliation = self.affiliation(bare);
         let settings = &self.durable.settings;
         if affiliation == Affiliation::Outcast {
             return Err(StanzaError::new(StanzaCondition::Forbidden, "You are banned from this room."));

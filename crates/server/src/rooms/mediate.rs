@@ -69,7 +69,7 @@ impl Room {
         let before = self.before();
         if self.durable.settings.members_only {
             for (jid, _) in &invited {
-                match self.durable.affiliation(jid) {
+                match self.affiliation(jid) {
                     Affiliation::None => self.set_affiliation(jid, Affiliation::Member, None, None),
                     Affiliation::Outcast => {
                         self.restore(&before);

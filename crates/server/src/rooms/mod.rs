@@ -9,6 +9,7 @@ mod admin;
 mod asks;
 mod card;
 mod catalogue;
+pub mod company;
 mod discovery;
 mod effect;
 mod enter;
@@ -40,6 +41,7 @@ use tokio::sync::{Semaphore, mpsc};
 use vault::{Vault, VaultError};
 
 use self::catalogue::Catalogue;
+use self::company::Company;
 use self::settings::Settings;
 use self::task::Task;
 use crate::config::{self, RoomMakers};
@@ -62,6 +64,7 @@ struct Office {
     vault: Vault,
     users: Users,
     rules: config::Rooms,
+    company: Company,
     catalogue: Catalogue,
     mailboxes: DashMap<BareJid, mpsc::Sender<Mail>>,
 }
@@ -92,6 +95,7 @@ impl Rooms {
         vault: Vault,
         users: Users,
         rules: config::Rooms,
+        company: Company,
     ) -> Result<Self, VaultError> {
         let catalogue = Catalogue::default();
         for (room, settings) in record::all(&vault, domain.as_str()).await? {
@@ -106,6 +110,7 @@ impl Rooms {
             vault,
             users,
             rules,
+            company,
             catalogue,
             mailboxes,
         })))

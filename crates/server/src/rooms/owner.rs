@@ -30,7 +30,7 @@ const SHUTDOWN: u16 = 332;
 
 impl Room {
     pub(super) fn must_own(&self, who: &Visitor) -> Result<(), StanzaError> {
-        match self.durable.affiliation(&who.jid.to_bare()) {
+        match self.affiliation(&who.jid.to_bare()) {
             Affiliation::Owner => Ok(()),
             _ => Err(StanzaError::new(StanzaCondition::Forbidden, "This is for the room's owners.")),
         }
@@ -151,14 +151,14 @@ impl Room {
         for account in accounts {
             affected.extend(self.apply_affiliation(&account));
         }
-        let (members_only, moderated) = (self.durable.settings.members_only, self.durable.settings.moderated);
+        let (members_only, voice) = (self.durable.settings.members_only, self.durable.settings.voice());
         let strangers = self.occupants.iter().filter(|one| one.affiliation == Affiliation::None);
         for one in strangers.cloned().collect::<Vec<_>>() {
             if members_only {
                 self.occupants.remove(&one.nick);
                 affected.push((one, Some(MEMBERS_ONLY)));
-            } else if moderated != was.moderated && one.role < Role::Moderator {
-                self.occupants.change(&one.nick, |now| now.role = now.affiliation.first_role(moderated));
+            } else if voice != was.voice() && one.role < Role::Moderator {
+                self.occupants.change(&one.nick, |now| now.role = now.affiliation.first_role(voice));
                 affected.push((one, None));
             }
         }

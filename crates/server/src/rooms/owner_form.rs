@@ -10,6 +10,9 @@ use super::room::Durable;
 use super::settings::{MOST_HISTORY, Private, Settings};
 use super::standing::{Affiliation, Role};
 
+/// A field of our own: XEP-0045 has moderated rooms, whose members all have a voice.
+const ANNOUNCEMENTS: &str = "{urn:chancery:rooms:0}announcements";
+
 /// `FORM_TYPE`.
 pub const CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
 
@@ -44,6 +47,7 @@ pub fn form(durable: &Durable) -> Element {
         .field("text-private", "muc#roomconfig_roomsecret", "The password", settings.password.as_ref())
         .switch("muc#roomconfig_membersonly", "Only members come in", settings.members_only)
         .switch("muc#roomconfig_moderatedroom", "Only who is given a voice speaks", settings.moderated)
+        .switch(ANNOUNCEMENTS, "Only admins speak: a room for announcements", settings.announcements)
         .choice(
             "list-single",
             "muc#roomconfig_whois",
@@ -136,6 +140,7 @@ pub fn read(filled: &Filled, now: &Settings) -> Result<Decision, StanzaError> {
     switch("muc#roomconfig_publicroom", &mut settings.public)?;
     switch("muc#roomconfig_membersonly", &mut settings.members_only)?;
     switch("muc#roomconfig_moderatedroom", &mut settings.moderated)?;
+    switch(ANNOUNCEMENTS, &mut settings.announcements)?;
     switch("muc#roomconfig_changesubject", &mut settings.everyone_names_subject)?;
     switch("muc#roomconfig_allowinvites", &mut settings.everyone_invites)?;
     switch("muc#roomconfig_allowvoicerequests", &mut settings.voice_requests)?;

@@ -103,7 +103,7 @@ impl Office {
 impl Room {
     /// Whoever may come in may read what was said, and whoever is in (XEP-0313 §5.2.1).
     fn may_be_read(&self, who: &Visitor) -> Result<(), StanzaError> {
-        let affiliation = self.durable.affiliation(&who.jid.to_bare());
+        let affiliation = self.affiliation(&who.jid.to_bare());
         let settings = &self.durable.settings;
         let is_closed = self.locked || settings.members_only || settings.password.is_some();
         let may = affiliation >= Affiliation::Member

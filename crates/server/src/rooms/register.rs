@@ -36,7 +36,7 @@ impl Room {
 
     /// Where only members come in, a member is made by somebody inside.
     fn may_register(&self, who: &Visitor) -> Result<(), StanzaError> {
-        let affiliation = self.durable.affiliation(&who.jid.to_bare());
+        let affiliation = self.affiliation(&who.jid.to_bare());
         let is_open = !self.durable.settings.members_only && affiliation == Affiliation::None;
         if affiliation >= Affiliation::Member || is_open {
             return Ok(());
@@ -53,7 +53,7 @@ impl Room {
         out: &mut Out,
     ) -> Result<(), StanzaError> {
         let bare = who.jid.to_bare();
-        let affiliation = self.durable.affiliation(&bare);
+        let affiliation = self.affiliation(&bare);
         let before = self.before();
         if query.has_child("remove", ns::REGISTER) {
             // A tie that somebody else gave stays without the nick.

@@ -1,6 +1,6 @@
 //! One room as a state machine: stanzas in, [`Out`] out. No I/O and no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use archive::Micros;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub struct Room {
     /// `None` until somebody comes in and it is read.
     pub(super) past: Option<Past>,
     pub(super) asks: Asks,
+    /// What accounts are here by being who they are, see [`super::company`].
+    by_rule: HashMap<BareJid, Affiliation>,
     ids: Ids,
 }
 
@@ -115,6 +117,7 @@ impl Room {
             occupants: Occupants::default(),
             past: None,
             asks: Asks::default(),
+            by_rule: HashMap::new(),
             ids,
         }
     }
@@ -126,6 +129,24 @@ impl Room {
         let durable = Durable { created: now.0, settings, subject: None, avatar: None, entries };
         let past = Some(Past::default());
         Self { locked: true, past, ..Self::stored(jid, durable, ids) }
+    }
+
+    /// An account's tie: what was decided about it, or more by who it is. Who is banned stays so.
+    pub(super) fn affiliation(&self, bare: &BareJid) -> Affiliation {
+        match (self.durable.affiliation(bare), self.by_rule.get(bare)) {
+            (Affiliation::Outcast, _) | (_, None) => self.durable.affiliation(bare),
+            (own, Some(rule)) => own.max(*rule),
+        }
+    }
+
+    /// Whether the rule about an account is known.
+    pub fn knows(&self, account: &BareJid) -> bool {
+        self.by_rule.contains_key(account)
+    }
+
+    /// Learns what an account is by being who it is.
+    pub fn learn(&mut self, account: BareJid, affiliation: Affiliation) {
+        self.by_rule.insert(account, affiliation);
     }
 
     /// Takes in a stanza, and the message that it wants [gone](super::retract::wanted).

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::standing::Role;
+use super::standing::{Role, Voice};
 
 /// A room's configuration. Part of a record, so fields may be added with a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Settings {
     pub members_only: bool,
     /// Only who has a voice speaks.
     pub moderated: bool,
+    /// Only admins and owners speak, and whom they give a voice.
+    pub announcements: bool,
     /// Everybody sees real addresses, not only moderators.
     pub open_names: bool,
     /// Every participant may change the subject.
@@ -80,6 +82,7 @@ impl Default for Settings {
             password: None,
             members_only: false,
             moderated: false,
+            announcements: false,
             open_names: false,
             everyone_names_subject: false,
             everyone_invites: true,
@@ -91,6 +94,17 @@ impl Default for Settings {
             pubsub: String::new(),
             voice_requests: true,
             contacts: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Who comes in with a voice.
+    pub fn voice(&self) -> Voice {
+        match (self.announcements, self.moderated) {
+            (true, _) => Voice::Admins,
+            (false, true) => Voice::Members,
+            (false, false) => Voice::Everyone,
         }
     }
 }

@@ -57,14 +57,25 @@ impl Affiliation {
     }
 
     /// The role that somebody comes in with (XEP-0045 §5.1.2).
-    pub fn first_role(self, moderated: bool) -> Role {
-        match self {
-            Self::Outcast => Role::None,
-            Self::None if moderated => Role::Visitor,
-            Self::None | Self::Member => Role::Participant,
-            Self::Admin | Self::Owner => Role::Moderator,
+    pub fn first_role(self, voice: Voice) -> Role {
+        match (self, voice) {
+            (Self::Outcast, _) => Role::None,
+            (Self::None, Voice::Members) | (Self::None | Self::Member, Voice::Admins) => Role::Visitor,
+            (Self::None | Self::Member, _) => Role::Participant,
+            (Self::Admin | Self::Owner, _) => Role::Moderator,
         }
     }
+}
+
+/// Who comes in with a voice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Whoever may come in.
+    Everyone,
+    /// Members: the room is moderated.
+    Members,
+    /// Admins and owners: the room is for announcements.
+    Admins,
 }
 
 impl Role {

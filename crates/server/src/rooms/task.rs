@@ -119,6 +119,21 @@ impl Task {
         Ok(())
     }
 
+    /// Looks up what the sender is in a room of the company: when they come in, and when that is not known.
+    async fn look_up(&mut self, who: &Visitor, comes_in: bool) -> Result<(), StanzaError> {
+        let account = who.jid.to_bare();
+        if !self.office.company.has(&self.jid) {
+            return Ok(());
+        }
+        if let Some(room) = &mut self.room
+            && (comes_in || !room.knows(&account))
+        {
+            let tie = self.office.company.affiliation(&self.jid, &account).await;
+            room.learn(account, tie.map_err(|error| disk_error(&error))?);
+        }
+        Ok(())
+    }
+
     /// Ids that tell nothing to whoever lacks the key (XEP-0421 §4).
     fn ids(&self) -> Ids {
         let (vault, room) = (self.office.vault.clone(), self.jid.clone());
@@ -164,6 +179,7 @@ impl Task {
             && stanza.type_.is_none()
             && stanza.has("x", ns::MUC)
             && stanza.to.as_ref().is_some_and(Jid::is_full);
+        self.look_up(who, comes_in).await?;
         if let Some(room) = &mut self.room {
             if comes_in && room.past.is_none() {
                 let query = Query {

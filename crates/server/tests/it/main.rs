@@ -26,6 +26,7 @@ mod restart;
 mod retraction;
 mod rooms;
 mod rooms_admin;
+mod rooms_company;
 mod rooms_owner;
 mod rooms_scale;
 mod rooms_words;

@@ -1,0 +1,113 @@
+//! Rooms that the company has: who finds them, who comes in, who speaks.
+
+use minidom::Element;
+use server::directory::Profile;
+
+use crate::client::{Client, child, condition};
+use crate::house::{DOMAIN, House, jid};
+use crate::rooms::{USER, enter, knock, refusal};
+
+const ROOMS: &str = "[{ name = \"lobby\", title = \"The lobby\" }, \
+    { name = \"news\", announcements = true }, { name = \"sales\", group = \"Sales\" }]";
+const NODE: &str = "urn:xmpp:bookmarks:1";
+const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+
+async fn company() -> House {
+    House::with(&[("COMPANY_ROOMS", ROOMS)]).await
+}
+
+fn room(name: &str) -> String {
+    format!("{name}@conference.{DOMAIN}")
+}
+
+async fn place(house: &House, name: &str, group: &str) {
+    let profile = Profile { groups: vec![group.to_owned()], ..Profile::default() };
+    house.vault().apply(vec![profile.put(&jid(name)).unwrap()]).await.unwrap();
+}
+
+/// The rooms among somebody's bookmarks, with their names.
+async fn bookmarks(client: &mut Client) -> Vec<String> {
+    let own = client.bare();
+    let answer =
+        client.ask("get", &own, &format!("<pubsub xmlns='{PUBSUB}'><items node='{NODE}'/></pubsub>")).await;
+    let Some(pubsub) = answer.get_child("pubsub", PUBSUB) else { return Vec::new() };
+    let mut found: Vec<String> = child(pubsub, "items", PUBSUB)
+        .children()
+        .map(|item| {
+            let conference = child(item, "conference", NODE);
+            assert_eq!(conference.attr("autojoin"), Some("true"));
+            format!("{} {}", item.attr("id").unwrap(), conference.attr("name").unwrap())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn affiliation(entered: &[Element]) -> &str {
+    let own = entered.iter().rev().find(|element| element.name() == "presence").unwrap();
+    child(child(own, "x", USER), "item", USER).attr("affiliation").unwrap()
+}
+
+#[tokio::test]
+async fn everybody_finds_the_rooms_of_the_company_among_their_bookmarks_once() {
+    let house = company().await;
+    place(&house, "juliet", "Sales").await;
+    let mut romeo = house.online("romeo", "a").await;
+    let mut juliet = house.online("juliet", "a").await;
+    let everybodys = [format!("{} The lobby", room("lobby")), format!("{} news", room("news"))];
+    assert_eq!(bookmarks(&mut romeo).await, everybodys);
+    assert_eq!(bookmarks(&mut juliet).await.len(), 3, "with that of her group");
+
+    let retract = format!(
+        "<pubsub xmlns='{PUBSUB}'><retract node='{NODE}'><item id='{}'/></retract></pubsub>",
+        room("news")
+    );
+    let own = romeo.bare();
+    assert_eq!(romeo.ask("set", &own, &retract).await.attr("type"), Some("result"));
+    romeo.close().await;
+    drop(juliet);
+    let house = house.restart().await;
+    let mut romeo = house.online("romeo", "a").await;
+    assert_eq!(bookmarks(&mut romeo).await, everybodys[..1], "who takes one off is not told again");
+}
+
+#[tokio::test]
+async fn members_of_the_group_come_in_and_others_do_not() {
+    let house = company().await;
+    let mut romeo = house.online("romeo", "a").await;
+    knock(&mut romeo, &room("sales"), "Romeo", "").await;
+    assert_eq!(refusal(&mut romeo).await, "registration-required");
+    // The department has changed.
+    place(&house, "romeo", "Sales").await;
+    assert_eq!(affiliation(&enter(&mut romeo, &room("sales"), "Romeo").await), "member");
+    house.promote("nurse").await;
+    let mut nurse = house.online("nurse", "a").await;
+    assert_eq!(affiliation(&enter(&mut nurse, &room("sales"), "Nurse").await), "owner");
+    // The list of rooms is for everybody, and this one is not.
+    let items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+    let listed = romeo.ask("get", &format!("conference.{DOMAIN}"), items).await;
+    let query = child(&listed, "query", "http://jabber.org/protocol/disco#items");
+    let mut listed: Vec<&str> = query.children().filter_map(|item| item.attr("jid")).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, [room("lobby"), room("news")]);
+}
+
+#[tokio::test]
+async fn in_a_room_for_announcements_administrators_speak() {
+    let house = company().await;
+    house.promote("nurse").await;
+    let mut nurse = house.online("nurse", "a").await;
+    let mut romeo = house.online("romeo", "a").await;
+    let news = room("news");
+    enter(&mut nurse, &news, "Nurse").await;
+    enter(&mut romeo, &news, "Romeo").await;
+    let say = |words: &str| {
+        format!("<message to='{news}' type='groupchat' id='{words}'><body>{words}</body></message>")
+    };
+    romeo.send(&say("me")).await;
+    let error = romeo.find(|element| element.attr("id") == Some("me")).await;
+    assert_eq!(condition(&error), "forbidden");
+    nurse.send(&say("party")).await;
+    let heard = romeo.find(|element| element.attr("id") == Some("party")).await;
+    assert_eq!(heard.attr("from"), Some(format!("{news}/Nurse").as_str()));
+}
