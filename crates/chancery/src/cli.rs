@@ -86,6 +86,22 @@ pub(crate) enum User {
         #[arg(long)]
         title: Option<String>,
     },
+    /// Make a link with which somebody makes their own account, once
+    Invite {
+        /// The name of the account: NAME, or NAME@DOMAIN where the server has several domains. Without, the newcomer
+        /// chooses
+        #[arg(long)]
+        name: Option<String>,
+        /// How the person is called
+        #[arg(long, value_name = "NAME")]
+        display_name: Option<String>,
+        /// Groups that the person will be in, separated by commas
+        #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+        groups: Vec<String>,
+        /// How many days the link is good
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
+        days: u32,
+    },
     /// Show everybody
     List,
     /// Set a password. Asks for it

@@ -6,6 +6,7 @@
 mod discovery;
 mod files;
 mod headers;
+mod invite;
 mod monitor;
 mod origin;
 mod page;
@@ -31,6 +32,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::config::{Config, Secret};
 use crate::files::Files;
+use crate::invitations::Invitations;
 use crate::metrics::Exporter;
 use crate::server::Addresses;
 use crate::tls::Handshake;
@@ -70,6 +72,7 @@ pub struct Web {
     health: HealthCheck,
     websocket: WebSocketHandler,
     files: Option<Files>,
+    invitations: Option<Invitations>,
 }
 
 /// The part of the configuration that web requests see. A reload replaces it.
@@ -103,9 +106,10 @@ impl Web {
         health: HealthCheck,
         websocket: WebSocketHandler,
         files: Option<Files>,
+        invitations: Option<Invitations>,
     ) -> Arc<Self> {
         let settings = RwLock::new(Settings::new(config));
-        Arc::new(Self { settings, exporter, health, websocket, files })
+        Arc::new(Self { settings, exporter, health, websocket, files, invitations })
     }
 
     /// Takes over what a reloaded configuration says about the web side.
@@ -113,6 +117,9 @@ impl Web {
         *self.settings.write() = Settings::new(config);
         if let Some(files) = &self.files {
             files.origin().reconfigure(config);
+        }
+        if let Some(invitations) = &self.invitations {
+            invitations.origin.reconfigure(config);
         }
     }
 
@@ -125,6 +132,9 @@ impl Web {
     pub fn found(&self, addresses: &Addresses) {
         if let Some(files) = &self.files {
             files.origin().found(addresses);
+        }
+        if let Some(invitations) = &self.invitations {
+            invitations.origin.found(addresses);
         }
     }
 
@@ -144,6 +154,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/.well-known/host-meta", get(discovery::host_meta))
         .route("/.well-known/host-meta.json", get(discovery::host_meta_json))
         .route("/xmpp-websocket", get(websocket::upgrade))
+        .route("/invite/{token}", get(invite::show).post(invite::accept))
         .route("/upload/{id}/{name}", any(files::answer))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

@@ -16,6 +16,8 @@ pub const VCARD: u16 = 14;
 pub const FATE: u16 = 16;
 /// [`crate::push::Registration`] (XEP-0357).
 pub const PUSH: u16 = 70;
+/// [`crate::invitations::Invitation`].
+pub const INVITATION: u16 = 71;
 /// [`crate::directory::Profile`].
 pub const PROFILE: u16 = 30;
 /// [`crate::files::File`] (XEP-0363).

@@ -17,6 +17,7 @@ mod fates;
 pub mod files;
 mod history;
 pub mod http;
+mod invitations;
 mod iq;
 mod kinds;
 mod listen;

@@ -1,5 +1,6 @@
 //! Presence and subscriptions (RFC 6121 §3 and §4): who sees whom.
 
+mod invited;
 mod outside;
 mod photos;
 
@@ -299,11 +300,13 @@ impl Presence {
         if user.blocks(&from.clone().into()) {
             return Ok(());
         }
+        let expected = change == Change::Subscribe && self.brings_token(&user, &stanza).await?;
         let mut request = Vec::new();
         stanza.write(&mut request, Some(stanza::ns::CLIENT));
         let request = String::from_utf8(request).ok();
         let received = self
             .step_with(&user, from, |contact| {
+                contact.state.approved |= expected;
                 let received = subscription::receive(contact.state, change);
                 contact.state = received.state;
                 contact.request =
@@ -327,6 +330,9 @@ impl Presence {
         }
         if received.hide {
             self.hide_all(&user, from);
+        }
+        if expected {
+            self.answer_token(&user, from).await?;
         }
         Ok(())
     }

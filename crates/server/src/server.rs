@@ -21,9 +21,10 @@ use crate::fates::Fates;
 use crate::files::{self, Files};
 use crate::history::{History, Spooled};
 use crate::http::{self, Door, Health, Web};
+use crate::invitations::Invitations;
 use crate::iq::{
-    Desk, Handler, adhoc, admin, blocking, carbons, disco, external, last, ping, private, register, roster,
-    time, vcard, version, wake,
+    Desk, Handler, adhoc, admin, blocking, carbons, disco, external, invite, last, ping, private, register,
+    roster, time, vcard, version, wake,
 };
 use crate::listen::{self, Hall};
 use crate::metrics::Exporter;
@@ -211,7 +212,14 @@ impl Server {
             pubsub: pubsub.clone(),
         };
         let admin = admin::Admin { accounts: accounts.clone(), post: post.clone(), router: router.clone() };
-        let commands = Arc::new(adhoc::AdHoc::new(users.clone(), admin::commands(admin)));
+        let invitations = Invitations {
+            accounts: accounts.clone(),
+            limit: Arc::new(SignInLimit::new(limits.registrations_per_minute)),
+            origin: Arc::new(http::Origin::new(config)),
+        };
+        let mut commands = admin::commands(admin);
+        commands.extend(invite::commands(invitations.clone()));
+        let commands = Arc::new(adhoc::AdHoc::new(users.clone(), commands));
         let mut handlers: Vec<Arc<dyn Handler>> = vec![
             Arc::new(ping::Ping),
             Arc::new(roster::RosterDesk { people: people.clone(), presence: presence.clone() }),
@@ -255,10 +263,12 @@ impl Server {
             stanzas_per_second: limits.stanzas_per_second.map_or(0, |rate| rate.get()),
         };
         let sign_in = SignIn::new(users.clone(), Arc::new(SignInLimit::new(limits.logins_per_minute)));
-        let registration = config.registration.open.then(|| register::Registration {
+        let registration = register::Registration {
+            open: config.registration.open,
             users: users.clone(),
-            limit: Arc::new(SignInLimit::new(limits.registrations_per_minute)),
-        });
+            limit: invitations.limit.clone(),
+            invitations: invitations.clone(),
+        };
         let stanza_limits = stanza::Limits { stanza_bytes: limits.stanza_bytes, ..Default::default() };
         let gate = Gate {
             domains: config.domains.clone().into(),
@@ -298,6 +308,7 @@ impl Server {
             health,
             Arc::new(move |socket, peer| Box::pin(listen::websocket(socket, peer, web_hall.clone()))),
             files,
+            Some(invitations),
         );
         let addresses = Self::listen(config, &hall, &web, &tls, &port, &stopping).await?;
 

@@ -22,6 +22,10 @@ pub(crate) async fn run(command: User, sources: &Sources, output: &Output) -> Re
     let (request, done) = match command {
         User::Import { file, dry_run } => return import::run(&file, dry_run, sources, output).await,
         User::List => return list(sources, output).await,
+        User::Invite { name, display_name, groups, days } => {
+            let request = Request::UserInvite { user: name, display_name, groups, days };
+            return invite(request, sources, output).await;
+        }
         User::Add { name, password, role, display_name, group, email, phone, title } => {
             absent = Absent::Make;
             let password = new_password(password.password_stdin)?.to_string();
@@ -46,6 +50,15 @@ pub(crate) async fn run(command: User, sources: &Sources, output: &Output) -> Re
     output.value(&answer, |answer| match answer.get("removed") {
         Some(_) => format!("{}: removed; what it wrote stays in the archive", text(answer, "removed")),
         None => format!("{}: {done}", text(answer, "address")),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn invite(request: Request, sources: &Sources, output: &Output) -> Result<ExitCode, Failure> {
+    let link = ask(request, no_progress(), Absent::Refuse, sources, output).await?;
+    output.value(&link, |link| {
+        let first = if link["page"].is_string() { text(link, "page") } else { text(link, "uri") };
+        format!("{first}\nfor clients: {}\ngood once, until {}", text(link, "uri"), text(link, "expires"))
     });
     Ok(ExitCode::SUCCESS)
 }

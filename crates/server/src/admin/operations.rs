@@ -16,6 +16,9 @@ use super::{Fault, FaultKind, Handler, NewPerson, Progress, Request, doctor, tra
 use crate::accounts::remove_at_rest;
 use crate::config::{Config, KeySource};
 use crate::directory::Profile;
+use crate::http::Origin;
+use crate::invitations::{self, Invitation, Purpose};
+use crate::server::Addresses;
 use crate::users::{Account, NewAccount, Role, UserError, Users};
 
 /// What only a running server can do.
@@ -67,6 +70,9 @@ impl Operations {
                 self.add(&NewPerson { user, password, profile }, role).await
             }
             Request::UserImport { people, dry_run } => self.import(people, dry_run, &progress).await,
+            Request::UserInvite { user, display_name, groups, days } => {
+                self.invite(user, display_name, groups, days).await
+            }
             Request::UserList => self.list().await,
             Request::UserPassword { user, password } => {
                 let user = self.address(&user)?;
@@ -148,6 +154,38 @@ impl Operations {
             self.vault.apply(vec![write]).await.map_err(Fault::failed)?;
         }
         Ok(describe(&user, &account, &person.profile))
+    }
+
+    async fn invite(
+        &self,
+        user: Option<String>,
+        display_name: Option<String>,
+        groups: Vec<String>,
+        days: u32,
+    ) -> Result<Value, Fault> {
+        let config = self.config();
+        let user = user.map(|user| self.address(&user)).transpose()?;
+        if let Some(user) = &user
+            && self.users.find(user).await.map_err(of_user(user))?.is_some()
+        {
+            return Err(exists(user));
+        }
+        let domain = user.as_ref().map_or(config.domain(), |user| user.domain());
+        let mut invitation = Invitation::new(Purpose::Account, domain.as_str(), days);
+        invitation.name = user.as_ref().and_then(|user| user.node()).map(|node| node.as_str().to_owned());
+        (invitation.display_name, invitation.groups) = (display_name, groups);
+        let token = invitation.issue(&self.vault).await.map_err(Fault::failed)?;
+        let origin = Origin::new(&config);
+        let listen = &config.listen;
+        let (http, https) = (listen.http.clone(), listen.https.clone());
+        origin.found(&Addresses { http, https, ..Addresses::default() });
+        let page = origin.url(domain.as_str()).map(|origin| origin + &invitations::path(&token));
+        let expires = OffsetDateTime::from_unix_timestamp(invitation.expires.try_into().unwrap_or(i64::MAX));
+        Ok(json!({
+            "uri": invitation.uri(&token),
+            "page": page,
+            "expires": expires.ok().and_then(|expires| expires.format(&Rfc3339).ok()),
+        }))
     }
 
     async fn import(

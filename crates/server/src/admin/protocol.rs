@@ -40,6 +40,20 @@ pub enum Request {
         /// Only say what would happen; then `made` means that it could be.
         dry_run: bool,
     },
+    /// Make a link with which somebody makes an account: `{uri, page?, expires}`.
+    UserInvite {
+        /// The name of the account; absent, the newcomer chooses. `name` (in the main domain) or `name@domain`.
+        #[serde(default)]
+        user: Option<String>,
+        /// How the person is called.
+        #[serde(default)]
+        display_name: Option<String>,
+        /// Groups that the newcomer will be in.
+        #[serde(default)]
+        groups: Vec<String>,
+        /// How long it is good.
+        days: u32,
+    },
     /// Every account, sorted: `[account]`.
     UserList,
     /// Set a password: the account.
@@ -100,6 +114,7 @@ impl Request {
             Self::Reload => "reload",
             Self::UserAdd { .. } => "user-add",
             Self::UserImport { .. } => "user-import",
+            Self::UserInvite { .. } => "user-invite",
             Self::UserList => "user-list",
             Self::UserPassword { .. } => "user-password",
             Self::UserRole { .. } => "user-role",

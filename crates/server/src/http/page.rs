@@ -48,7 +48,7 @@ pub(super) async fn robots() -> &'static str {
     "User-agent: *\nDisallow: /\n"
 }
 
-fn document(title: &str, body: &str) -> Html<String> {
+pub(super) fn document(title: &str, body: &str) -> Html<String> {
     Html(format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -66,6 +66,6 @@ h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 code { font: .95em ui-monospace, monospace; }
 ";
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -9,6 +9,7 @@ pub mod blocking;
 pub mod carbons;
 pub mod disco;
 pub mod external;
+pub mod invite;
 pub mod last;
 pub mod ping;
 pub mod private;

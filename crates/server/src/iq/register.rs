@@ -13,34 +13,88 @@ use xmpp_parsers::ns;
 
 use super::{Answer, Handler, Place, Request, bad_request};
 use crate::accounts::Accounts;
+use crate::invitations::{Invitation, Invitations, PREAUTH, Purpose, Refusal};
+use crate::post::disk_error;
 use crate::users::{NewAccount, SignInLimit, UserError, Users};
 use crate::xml::{el, text};
 
 /// Registration before sign-in.
 #[derive(Clone)]
 pub struct Registration {
+    /// Whether strangers may make accounts. Who brings an invitation always may.
+    pub open: bool,
     /// The accounts.
     pub users: Users,
     /// Registrations per address and minute.
     pub limit: Arc<SignInLimit>,
+    /// Who brings a token.
+    pub invitations: Invitations,
 }
 
 impl Registration {
     /// Answers an IQ with `jabber:iq:register` on a stream that has not signed in.
-    pub async fn answer(&self, stanza: &Stanza, domain: &DomainPart, peer: IpAddr) -> Option<Stanza> {
+    ///
+    /// `token` is what the stream brought (XEP-0445); it is taken away when a new one comes or it is used up.
+    pub async fn answer(
+        &self,
+        stanza: &Stanza,
+        domain: &DomainPart,
+        peer: IpAddr,
+        token: &mut Option<String>,
+    ) -> Option<Stanza> {
         let mut stanza = stanza.clone();
         stanza.to = None;
-        let answer = self.serve(&stanza, domain, peer).await;
+        let answer = match stanza.payload("preauth", PREAUTH) {
+            Some(preauth) => self.take_token(&stanza, &preauth, domain, token).await.map(|()| None),
+            None => self.serve(&stanza, domain, peer, token).await,
+        };
         match answer {
             Ok(payload) => Stanza::result_of(&stanza).with_payload(payload.as_ref()).ok(),
             Err(error) => error.reply_to(&stanza),
         }
     }
 
-    async fn serve(&self, stanza: &Stanza, domain: &DomainPart, peer: IpAddr) -> Answer {
+    /// XEP-0445 §4.2.
+    async fn take_token(
+        &self,
+        stanza: &Stanza,
+        preauth: &Element,
+        domain: &DomainPart,
+        token: &mut Option<String>,
+    ) -> Result<(), StanzaError> {
+        *token = None;
+        let brought = preauth.attr("token").filter(|_| stanza.is_type("set"));
+        let brought = brought.ok_or(StanzaCondition::BadRequest)?;
+        let found = self.invitations.find(brought).await.map_err(|error| disk_error(&error))?;
+        let fits = |found: &Invitation| found.to == Purpose::Account && found.domain == domain.as_str();
+        if !found.is_some_and(|found| fits(&found)) {
+            return Err(StanzaError::new(StanzaCondition::ItemNotFound, Refusal::Gone.to_string()));
+        }
+        *token = Some(brought.to_owned());
+        Ok(())
+    }
+
+    /// The name that an invitation reserves.
+    async fn reserved(&self, token: Option<&str>) -> Result<Option<String>, StanzaError> {
+        let Some(token) = token else { return Ok(None) };
+        let found = self.invitations.find(token).await.map_err(|error| disk_error(&error))?;
+        Ok(found.and_then(|found| found.name))
+    }
+
+    async fn serve(
+        &self,
+        stanza: &Stanza,
+        domain: &DomainPart,
+        peer: IpAddr,
+        token: &mut Option<String>,
+    ) -> Answer {
         let query = stanza.payload("query", ns::REGISTER).ok_or(StanzaCondition::BadRequest)?;
         match stanza.type_.as_deref() {
-            Some("get") => Ok(Some(form(None))),
+            _ if !self.open && token.is_none() => {
+                let words = "Accounts here are made by invitation.";
+                Err(StanzaError::new(StanzaCondition::NotAllowed, words))
+            }
+            Some("get") => Ok(Some(form(false, self.reserved(token.as_deref()).await?.as_deref()))),
             Some("set") => {
                 let field = |name| {
                     query.get_child(name, ns::REGISTER).map(Element::text).filter(|text| !text.is_empty())
@@ -49,6 +103,12 @@ impl Registration {
                     let words = "Registration needs a username and a password.";
                     return Err(StanzaError::new(StanzaCondition::NotAcceptable, words));
                 };
+                if let Some(brought) = token.as_deref() {
+                    let redeemed = self.invitations.redeem(brought, &username, &password, peer).await;
+                    redeemed.map_err(|refused| refusal_of_token(&refused))?;
+                    *token = None;
+                    return Ok(None);
+                }
                 if !self.limit.admit(peer, Instant::now()) {
                     let words = "Too many registrations from this address. Try again in a minute.";
                     return Err(StanzaError::new(StanzaCondition::ResourceConstraint, words));
@@ -65,15 +125,15 @@ impl Registration {
     }
 }
 
-/// The fields; with `registered`, what is known.
-fn form(registered: Option<&str>) -> Element {
+/// The fields, with the name that is known.
+fn form(registered: bool, name: Option<&str>) -> Element {
     let mut query = el("query", ns::REGISTER);
     query = match registered {
-        None => query.append(text("instructions", ns::REGISTER, "Choose a username and a password.")),
-        Some(_) => query.append(el("registered", ns::REGISTER).build()),
+        false => query.append(text("instructions", ns::REGISTER, "Choose a username and a password.")),
+        true => query.append(el("registered", ns::REGISTER).build()),
     };
     query
-        .append(text("username", ns::REGISTER, registered.unwrap_or_default()))
+        .append(text("username", ns::REGISTER, name.unwrap_or_default()))
         .append(el("password", ns::REGISTER).build())
         .build()
 }
@@ -85,6 +145,16 @@ fn refusal(error: &UserError) -> StanzaError {
         _ => StanzaCondition::NotAcceptable,
     };
     StanzaError::new(condition, error.to_string())
+}
+
+fn refusal_of_token(refused: &Refusal) -> StanzaError {
+    let condition = match refused {
+        Refusal::Gone => StanzaCondition::ItemNotFound,
+        Refusal::OtherName => StanzaCondition::NotAcceptable,
+        Refusal::TooMany => StanzaCondition::ResourceConstraint,
+        Refusal::User(error) => return refusal(error),
+    };
+    StanzaError::new(condition, refused.to_string())
 }
 
 /// Password change and cancellation after sign-in (XEP-0077 §3.2, §3.3).
@@ -109,7 +179,7 @@ impl Handler for RegisterDesk {
         let user = &request.session.user.jid;
         let name = user.node().map(|node| node.as_str()).unwrap_or_default();
         if !request.set {
-            return Ok(Some(form(Some(name))));
+            return Ok(Some(form(true, Some(name))));
         }
         if request.payload.has_child("remove", ns::REGISTER) {
             if !self.open {

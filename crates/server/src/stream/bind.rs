@@ -8,6 +8,7 @@ use super::channel::End;
 use super::features::{BIND2, CSI, SASL2, SM};
 use super::{Bound, Negotiation};
 use crate::connection::enabled;
+use crate::invitations::PREAUTH;
 use crate::session::Mark;
 use crate::sessions::new_id;
 use crate::xml::{el, text};
@@ -17,11 +18,11 @@ impl Negotiation<'_> {
     /// in-band registration.
     pub(super) async fn stanza(&mut self, mut stanza: Stanza) -> Result<Option<Bound>, End> {
         let Some(guest) = &self.guest else {
-            if let (Some(registration), Kind::Iq) = (self.gate.registration.clone(), stanza.kind)
-                && !self.offer.mechanisms().is_empty()
-                && stanza.has("query", ns::REGISTER)
-            {
-                let reply = registration.answer(&stanza, &self.domain, self.channel.peer.ip()).await;
+            let registers = stanza.has("query", ns::REGISTER) || stanza.has("preauth", PREAUTH);
+            if stanza.kind == Kind::Iq && registers && !self.offer.mechanisms().is_empty() {
+                let registration = self.gate.registration.clone();
+                let peer = self.channel.peer.ip();
+                let reply = registration.answer(&stanza, &self.domain, peer, &mut self.token).await;
                 self.send_stanza(reply).await?;
                 return Ok(None);
             }

@@ -29,6 +29,8 @@ pub struct Before<'a> {
     pub offer: Option<&'a Offer>,
     /// Accounts may be made in-band.
     pub registration: bool,
+    /// Accounts may be made by who brings an invitation (XEP-0445).
+    pub invitation: bool,
 }
 
 /// Writes `<stream:features/>`. The prefix is spelt out, because some clients look for it.
@@ -72,6 +74,9 @@ pub fn before(state: &Before<'_>) -> Vec<Element> {
     }
     if state.registration {
         features.push(el("register", REGISTER).build());
+    }
+    if state.invitation {
+        features.push(el("register", "urn:xmpp:invite").build());
     }
     features
 }

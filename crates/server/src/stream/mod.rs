@@ -39,8 +39,8 @@ pub struct Gate {
     pub people: People,
     /// What serves the session then.
     pub clerk: Clerk,
-    /// Whether strangers may make accounts (XEP-0077).
-    pub registration: Option<crate::iq::register::Registration>,
+    /// Makes accounts for strangers, where that is allowed, and for who is invited (XEP-0077, XEP-0445).
+    pub registration: crate::iq::register::Registration,
     /// The limits once signed in.
     pub limits: stanza::Limits,
     /// How long a connection may take until a session is bound.
@@ -64,6 +64,8 @@ struct Negotiation<'a> {
     lang: Option<Box<str>>,
     offer: Arc<Offer>,
     guest: Option<Guest>,
+    /// The invitation that the client has brought.
+    token: Option<String>,
     /// Failed sign-ins on this stream (RFC 6120 §6.4.5 asks for a bound between 2 and 5).
     failures: u8,
 }
@@ -74,8 +76,16 @@ const MAX_FAILURES: u8 = 4;
 pub async fn negotiate(mut channel: Box<Channel>, gate: &Gate) -> Option<Box<Connection>> {
     let domain = gate.domains.first()?.clone();
     let offer = Arc::new(Offer::new(channel.security, channel.bindings.clone()));
-    let mut negotiation =
-        Negotiation { channel: &mut channel, gate, domain, lang: None, offer, guest: None, failures: 0 };
+    let mut negotiation = Negotiation {
+        channel: &mut channel,
+        gate,
+        domain,
+        lang: None,
+        offer,
+        guest: None,
+        token: None,
+        failures: 0,
+    };
     let run = tokio::time::timeout(gate.preauth, negotiation.run());
     let words = "Sign-in took too long.";
     let late = |_| Err(StreamError::new(StreamCondition::ConnectionTimeout, words).into());
@@ -157,7 +167,8 @@ impl Negotiation<'_> {
         features::before(&features::Before {
             starttls: self.can_start_tls(),
             offer: can_sign_in.then_some(&*self.offer),
-            registration: can_sign_in && self.gate.registration.is_some(),
+            registration: can_sign_in && self.gate.registration.open,
+            invitation: can_sign_in,
         })
     }
 

@@ -14,6 +14,7 @@ mod files_trail;
 mod history;
 mod house;
 mod http;
+mod invitations;
 mod management;
 mod offline;
 mod pep;
