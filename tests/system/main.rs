@@ -17,6 +17,7 @@ mod crash;
 mod disk;
 mod files;
 mod hostile;
+mod nodes;
 mod restart;
 mod slixmpp;
 mod smoke;
