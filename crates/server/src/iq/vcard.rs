@@ -58,6 +58,34 @@ impl VCard {
         }))
     }
 
+    /// An account's card in the form of RFC 6351, without its picture.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn without_photo(vault: &Vault, jid: &BareJid) -> Result<Element, VaultError> {
+        let stored = vault.get::<Self>("", jid.as_str()).await?;
+        let card = stored.and_then(|stored| stored.value.xml.parse::<Element>().ok());
+        let card = card.map(|card| if card.has_ns(TEMP) { vcard4_of(&card) } else { card });
+        let facts = card.iter().flat_map(Element::children).filter(|child| child.name() != "photo").cloned();
+        Ok(el("vcard", VCARD4).append_all(facts).build())
+    }
+
+    /// Puts another card in the form of RFC 6351 in the place of an account's. One that has no picture keeps the one
+    /// that is there.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn replaced(vault: &Vault, jid: &BareJid, card: &Element) -> Result<Write, VaultError> {
+        let mut card = card.clone();
+        if card.get_child("photo", VCARD4).is_none()
+            && let Some((type_, data)) = Self::photo(vault, jid).await?
+        {
+            let uri = format!("data:{type_};base64,{data}");
+            card.append_child(el("photo", VCARD4).append(text("uri", VCARD4, uri)).build());
+        }
+        Write::put("", jid.as_str(), &Self { xml: String::from(&card) }, Expect::Any)
+    }
+
     /// Puts another picture, or none, into an account's card.
     ///
     /// # Errors

@@ -155,7 +155,7 @@ impl Desk<'_> {
     }
 
     /// Publishes the picture of a vCard that has changed, if it is another one.
-    pub async fn card_changed(&mut self) {
+    pub async fn picture_changed(&mut self) {
         let owner = self.shelf.owner.clone();
         let photo = match VCard::photo(&self.core.vault, &owner).await {
             Ok(photo) => photo,

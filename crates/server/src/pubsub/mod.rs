@@ -7,6 +7,7 @@
 
 pub mod avatar;
 mod bookmarks;
+mod card;
 pub mod config;
 pub mod desk;
 mod error;
@@ -143,7 +144,7 @@ impl PubSub {
         &self.photos
     }
 
-    /// Publishes the picture of a vCard that has just been stored (XEP-0398).
+    /// Publishes a vCard that has just been stored, and its picture (XEP-0292 §4, XEP-0398).
     pub async fn card_changed(&self, owner: &BareJid) {
         self.give(self.place(owner), Job::Card(owner.clone())).await;
     }

@@ -42,6 +42,7 @@ impl Desk<'_> {
             None => base,
         };
         self.check(&config)?;
+        self.has_room(&name, &config)?;
         let mut node = Node::new(config);
         if !self.is_personal() {
             node.affiliations.insert(self.from.to_bare().to_string(), Affiliation::Owner);
@@ -98,6 +99,7 @@ impl Desk<'_> {
         }
         let node = Node { config: before.config.with_form(form)?, ..before.clone() };
         self.check(&node.config)?;
+        self.has_room(name, &node.config)?;
         self.publish_past(name, &before, &node).await?;
         let mut writes = vec![self.shelf.put_node(name, &node).map_err(|error| disk_error(&error))?];
 

@@ -18,6 +18,9 @@ use crate::xml::{With, el};
 /// The most nodes of an account, and of the service.
 const MOST_PERSONAL: usize = 250;
 const MOST_PUBLIC: usize = 10_000;
+/// The most items that all of them together may keep.
+const MOST_PERSONAL_ITEMS: usize = 50_000;
+const MOST_PUBLIC_ITEMS: usize = 1_000_000;
 /// The most bytes of a node's name and of an item's id.
 const MOST_NAME: usize = 512;
 
@@ -40,7 +43,8 @@ impl Desk<'_> {
             },
             None => Vec::new(),
         };
-        let (change, photo) = self.photo_published(name, item).await?;
+        let (mut change, photo) = self.photo_published(name, item).await?;
+        change.writes.extend(self.card_published(name, item).await?);
         self.put(name, item, &options, Config::personal(name), change).await?;
         if let Some(photo) = photo {
             self.show_photo(photo).await;
@@ -69,8 +73,10 @@ impl Desk<'_> {
                 None
             }
             None if self.is_personal() && self.from.to_bare() == self.shelf.owner => {
+                let config = base.with_options(options)?;
                 self.may_create(name)?;
-                Some(Shelved::new(Node::new(base.with_options(options)?)))
+                self.has_room(name, &config)?;
+                Some(Shelved::new(Node::new(config)))
             }
             None => return Err(not_found()),
         };
@@ -155,6 +161,23 @@ impl Desk<'_> {
             return Err(StanzaError::new(StanzaCondition::NotAcceptable, text));
         }
         Ok(())
+    }
+
+    /// Whether an owner's nodes may hold as much as they could if one were like this.
+    ///
+    /// # Errors
+    /// `resource-constraint`.
+    pub fn has_room(&self, name: &str, config: &Config) -> Result<(), StanzaError> {
+        let most = if self.is_personal() { MOST_PERSONAL_ITEMS } else { MOST_PUBLIC_ITEMS };
+        let room = |config: &Config| if config.persist { config.max_items as usize } else { 0 };
+        let others = self.shelf.nodes.iter().filter(|(other, _)| *other != name);
+        let others: usize = others.map(|(_, shelved)| room(&shelved.node.config)).sum();
+        match others + room(config) <= most {
+            true => Ok(()),
+            false => {
+                Err(too_many(format!("All nodes together keep {most} items at most. Let one keep fewer.")))
+            }
+        }
     }
 
     /// Only an owner writes over what somebody else has published.

@@ -16,6 +16,8 @@ use crate::xml::{With, el};
 
 /// The most bytes of text that the search is given of an item.
 const MOST_WORDS: usize = 16 << 10;
+/// The most bytes of one word.
+const MOST_WORD: usize = 256;
 
 /// One item. Parent: [`items_of`]; key: its id.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -75,7 +77,9 @@ impl Item {
         if let Some(payload) = self.payload() {
             collect(&payload, &mut words);
         }
-        Some(words).filter(|words| !words.is_empty() && words.len() <= MOST_WORDS)
+        let is_text =
+            words.len() <= MOST_WORDS && words.split_whitespace().all(|word| word.len() <= MOST_WORD);
+        Some(words).filter(|words| is_text && !words.is_empty())
     }
 
     /// `<item/>` in one of the namespaces of XEP-0060.

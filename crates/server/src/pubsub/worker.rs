@@ -119,7 +119,7 @@ impl Worker {
                         }
                     }
                 }
-                Job::Card(owner) => self.own(&owner, async |mut desk| desk.card_changed().await).await,
+                Job::Card(owner) => self.own(&owner, async |desk| desk.card_changed().await).await,
                 Job::Bookmarks(owner, storage, reply) => {
                     let work = async |desk: Desk<'_>| {
                         let _ = reply.send(desk.bookmarks(storage).await);

@@ -170,3 +170,24 @@ async fn read_markers_of_many_conversations_are_kept_for_the_account_alone() {
     let mut juliet = house.online("juliet", "b").await;
     assert_eq!(condition(&juliet.ask("get", "romeo@corp.example", &items(node)).await), "not-allowed");
 }
+
+#[tokio::test]
+async fn a_vcard_is_the_same_on_its_node_and_by_iq() {
+    const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
+    let house = House::open().await;
+    let (mut romeo, mut juliet) = house.friends("romeo", "juliet").await;
+    let photo = STANDARD.encode(b"a picture");
+    let card =
+        format!("<vCard xmlns='vcard-temp'><FN>Romeo</FN><PHOTO><BINVAL>{photo}</BINVAL></PHOTO></vCard>");
+    well(&romeo.ask("set", "", &card).await);
+    let answer = juliet.ask("get", "romeo@corp.example", &items("urn:xmpp:vcard4")).await;
+    let published = String::from(&payloads(&answer)[0]);
+    assert!(published.contains("Romeo") && !published.contains(&photo), "{published}");
+    let card = format!("<vcard xmlns='{VCARD4}'><fn><text>R. Montague</text></fn></vcard>");
+    well(&romeo.ask("set", "", &publish("urn:xmpp:vcard4", "current", &card)).await);
+    let answer = juliet.ask("get", "romeo@corp.example", "<vCard xmlns='vcard-temp'/>").await;
+    let card = child(&answer, "vCard", "vcard-temp");
+    assert_eq!(child(card, "FN", "vcard-temp").text(), "R. Montague");
+    let kept = child(child(card, "PHOTO", "vcard-temp"), "BINVAL", "vcard-temp").text();
+    assert_eq!(kept, photo, "the picture is not lost");
+}

@@ -175,6 +175,17 @@ async fn nodes_and_items_are_bounded() {
         }
     }
     assert_eq!(refused, Some((250, "resource-constraint".to_owned())));
-    well(&romeo.ask("set", "", &publish("urn:test:0", "y", &tune("still")).clone()).await);
-    assert_eq!(ids(&romeo.ask("get", "", &items("urn:test:0")).await), ["y"]);
+    let mut refused = None;
+    for number in 0..100 {
+        let answer =
+            romeo.ask("set", "", &configure(&format!("urn:test:{number}"), &[("max_items", "max")])).await;
+        if answer.attr("type") == Some("error") {
+            refused = Some((number, condition(&answer).to_owned()));
+            break;
+        }
+    }
+    // Fifty thousand items in all, and the other nodes keep one each.
+    assert_eq!(refused, Some((49, "resource-constraint".to_owned())));
+    well(&romeo.ask("set", "", &publish("urn:test:100", "y", &tune("still"))).await);
+    assert_eq!(ids(&romeo.ask("get", "", &items("urn:test:100")).await), ["y"]);
 }
