@@ -9,7 +9,7 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     client::{Client, attribute},
-    harness::{DOMAIN, PATIENCE, Wish},
+    harness::{DOMAIN, PATIENCE, Server, Wish},
     history,
 };
 
@@ -17,6 +17,7 @@ const PEOPLE: usize = 6;
 const CRASHES: usize = 20;
 /// The most that one person says between two crashes.
 const PER_ROUND: usize = 150;
+const ROOM: &str = "bridge@conference.corp.example";
 const PASSWORD: &str = "they never rest";
 
 /// Something that one person received.
@@ -27,6 +28,7 @@ struct Delivery {
     stanza_id: String,
     delayed: bool,
     round: usize,
+    in_room: bool,
 }
 
 /// What a talker brings home.
@@ -78,6 +80,9 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
             server.start_and_kill(Duration::from_millis(dice.roll(120))).await;
         }
         server.start().await;
+        if round == 0 {
+            open_room(&server).await;
+        }
         // Somebody is away every time, and gets what was said when back.
         let away = dice.roll(PEOPLE as u64) as usize;
         let mut clients = Vec::new();
@@ -112,7 +117,8 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
     for (number, heard) in received.iter_mut().enumerate() {
         let mut client = Client::bind(&server, &person(number), PASSWORD, "desk").await;
         client.send("<presence/>").await;
-        let (kept, others) = history::read(&mut client, 100).await;
+        let (mut kept, others) = history::read(&mut client, 100).await;
+        kept.extend(history::read_room(&mut client, ROOM, 100).await.0);
         heard.extend(others.iter().filter_map(|element| delivery(element, CRASHES)));
         for message in &kept {
             assert!(message.xml.contains(&format!("words of {}<", message.id)), "{}", message.xml);
@@ -126,7 +132,9 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
     let answered = acknowledged.len();
     println!("{sent} messages sent, {answered} acknowledged, {total} received, {later} of them later");
     assert!(total > CRASHES * PEOPLE, "the load was too small to mean anything: {total} messages");
-    assert!(later > 0, "nobody was ever away");
+    let rooms = received.iter().flatten().filter(|delivery| delivery.in_room).count();
+    println!("{rooms} of them in the room");
+    assert!(later > 0 && rooms > CRASHES * PEOPLE, "nobody was ever away, or in the room");
     assert!(answered > CRASHES, "hardly anything was acknowledged: {answered}");
     for id in &acknowledged {
         let kept = histories[sender(id)].contains_key(id);
@@ -160,6 +168,31 @@ async fn twenty_crashes_lose_nothing_that_anybody_received() {
     server.verify().await;
 }
 
+/// Makes the room, which stays.
+async fn open_room(server: &Server) {
+    let mut client = Client::bind(server, &person(0), PASSWORD, "desk").await;
+    client.send(&enter(0)).await;
+    client.until("<subject").await;
+    client
+        .send(&format!(
+            "<iq type='set' id='form' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
+             <value>http://jabber.org/protocol/muc#roomconfig</value></field>\
+             <field var='muc#roomconfig_persistentroom'><value>1</value></field></x></query></iq>"
+        ))
+        .await;
+    let answer = client.until("id='form'").await;
+    assert!(!answer.contains("type='error'"), "{answer}");
+}
+
+/// Goes into the room without asking what was said before.
+fn enter(number: usize) -> String {
+    let who = person(number);
+    format!(
+        "<presence to='{ROOM}/{who}'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>"
+    )
+}
+
 /// Who sent the message with this id.
 fn sender(id: &str) -> usize {
     id.split('-').nth(1).unwrap().parse().unwrap()
@@ -174,10 +207,10 @@ fn is_managed(number: usize) -> bool {
 async fn talk(mut client: Client, number: usize, round: usize, mut dice: Dice) -> Tale {
     let mut tale = Tale::default();
     // The stanzas that were sent, in order, as the server counts them. Only messages have ids here.
-    let mut stanzas: Vec<Option<String>> = vec![None];
+    let mut stanzas: Vec<Option<String>> = vec![None, None];
     let mut handled = 0;
     let mut pace = tokio::time::interval(Duration::from_millis(2));
-    client.send("<presence/>").await;
+    client.send(&format!("<presence/>{}", enter(number))).await;
     loop {
         tokio::select! {
             element = client.element() => {
@@ -195,10 +228,12 @@ async fn talk(mut client: Client, number: usize, round: usize, mut dice: Dice) -
             _ = pace.tick(), if tale.said < PER_ROUND => {
                 let to = (number + 1 + dice.roll(PEOPLE as u64 - 1) as usize) % PEOPLE;
                 let id = format!("m-{number}-{round}-{}", tale.said);
-                let mut xml = format!(
-                    "<message type='chat' to='{}@{DOMAIN}' id='{id}'><body>words of {id}</body></message>",
-                    person(to)
-                );
+                let (type_, to) = match dice.roll(3) {
+                    0 => ("groupchat", ROOM.to_owned()),
+                    _ => ("chat", format!("{}@{DOMAIN}", person(to))),
+                };
+                let mut xml =
+                    format!("<message type='{type_}' to='{to}' id='{id}'><body>words of {id}</body></message>");
                 stanzas.push(Some(id));
                 if is_managed(number) {
                     // What needs no archive must not hurry the answer for what does.
@@ -223,11 +258,13 @@ fn delivery(element: &str, round: usize) -> Option<Delivery> {
     if !element.starts_with("<message")
         || element.contains("type='error'")
         || element.contains("type=\"error\"")
+        || element.contains("<subject")
     {
         return None;
     }
     let id = attribute(&element[..element.find('>')?], "id")?;
     let mark = element.find("<stanza-id").unwrap_or_else(|| panic!("without a stanza-id: {element}"));
     let stanza_id = attribute(&element[mark..element[mark..].find('>').unwrap() + mark], "id").unwrap();
-    Some(Delivery { id, stanza_id, delayed: element.contains("urn:xmpp:delay"), round })
+    let in_room = element.contains("type='groupchat'");
+    Some(Delivery { id, stanza_id, delayed: element.contains("urn:xmpp:delay"), round, in_room })
 }

@@ -21,6 +21,15 @@ pub(crate) struct Kept {
 
 /// An account's history in order, by pages of so many messages at most, and what else arrived meanwhile.
 pub(crate) async fn read(client: &mut Client, page: usize) -> (Vec<Kept>, Vec<String>) {
+    read_at(client, "", page).await
+}
+
+/// As [`read`], the history of a room.
+pub(crate) async fn read_room(client: &mut Client, room: &str, page: usize) -> (Vec<Kept>, Vec<String>) {
+    read_at(client, &format!(" to='{room}'"), page).await
+}
+
+async fn read_at(client: &mut Client, to: &str, page: usize) -> (Vec<Kept>, Vec<String>) {
     let mut kept: Vec<Kept> = Vec::new();
     let mut others = Vec::new();
     let mut seen = HashSet::new();
@@ -28,7 +37,7 @@ pub(crate) async fn read(client: &mut Client, page: usize) -> (Vec<Kept>, Vec<St
     loop {
         client
             .send(&format!(
-                "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>\
+                "<iq type='set' id='page'{to}><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>\
                  <max>{page}</max>{after}</set></query></iq>"
             ))
             .await;

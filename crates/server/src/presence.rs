@@ -23,31 +23,25 @@ use crate::session::Session;
 /// See the module.
 #[derive(Clone)]
 pub struct Presence {
-    router: Router,
-    people: People,
-    post: Post,
-    vault: Vault,
-    spool: Spooled,
-    caps: Caps,
-    pubsub: PubSub,
-    company: Company,
+    /// Where addresses live.
+    pub router: Router,
+    /// Who is here.
+    pub people: People,
+    /// The door for what goes to others.
+    pub post: Post,
+    /// When somebody was last seen.
+    pub vault: Vault,
+    /// What waited for who comes.
+    pub spool: Spooled,
+    /// What clients can do.
+    pub caps: Caps,
+    /// What goes on with people.
+    pub pubsub: PubSub,
+    /// The rooms that the company has for them.
+    pub company: Company,
 }
 
 impl Presence {
-    /// The handles that presence needs.
-    pub fn new(
-        router: Router,
-        people: People,
-        post: Post,
-        vault: Vault,
-        spool: Spooled,
-        caps: Caps,
-        pubsub: PubSub,
-        company: Company,
-    ) -> Self {
-        Self { router, people, post, vault, spool, caps, pubsub, company }
-    }
-
     /// Takes in a presence stanza from a client.
     pub async fn receive(&self, session: &Arc<Session>, mut stanza: Stanza) {
         stanza.from = Some(session.jid.clone().into());

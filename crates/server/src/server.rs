@@ -166,16 +166,16 @@ impl Server {
             pubsub.clone(),
         );
         let company = company.await.map_err(ArchiveError::from)?;
-        let presence = Presence::new(
-            router.clone(),
-            people.clone(),
-            post.clone(),
-            vault.clone(),
-            spooled.clone(),
-            caps.clone(),
-            pubsub.clone(),
-            company.clone(),
-        );
+        let presence = Presence {
+            router: router.clone(),
+            people: people.clone(),
+            post: post.clone(),
+            vault: vault.clone(),
+            spool: spooled.clone(),
+            caps: caps.clone(),
+            pubsub: pubsub.clone(),
+            company: company.clone(),
+        };
         tokio::spawn(presence.clone().show_photos(photos));
         let bounds = Bounds { parcels: limits.outbox_stanzas.get(), bytes: limits.outbox_bytes.get() };
         let sessions =
