@@ -87,6 +87,24 @@ async fn no_name_and_no_word_can_be_read_from_the_data_folder() {
     assert_eq!(files::size(&server, &file.url).await, words.len() as u64);
     let late = files::slot(&mut ottilie, "siebenschläfer-2.txt", 1_000_000, "text/plain").await;
     let _half = files::put_half(&server, &late, words.as_bytes(), 1_000_000).await;
+    // A room with a name, a password, a subject, a member and something said.
+    let room = "kirschwasser@conference.corp.example";
+    ottilie
+        .send(&format!(
+            "<presence to='{room}/mistelzweig'><x xmlns='http://jabber.org/protocol/muc'/></presence>\
+             <iq type='set' id='room' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
+             <value>http://jabber.org/protocol/muc#roomconfig</value></field>\
+             <field var='muc#roomconfig_persistentroom'><value>1</value></field>\
+             <field var='muc#roomconfig_roomname'><value>Ñandúküken</value></field>\
+             <field var='muc#roomconfig_passwordprotectedroom'><value>1</value></field>\
+             <field var='muc#roomconfig_roomsecret'><value>passwort-eulenspiegel</value></field>\
+             <field var='muc#roomconfig_roomadmins'><value>balthasar@corp.example</value></field></x></query></iq>\
+             <message type='groupchat' to='{room}'><subject>persephone</subject></message>\
+             <message type='groupchat' to='{room}'><body>rumpelstilzchen in zanzibar</body></message>"
+        ))
+        .await;
+    ottilie.until("rumpelstilzchen in zanzibar").await;
 
     // Once with the journal of the running server, once when everything is put away.
     search(&server.data());

@@ -210,8 +210,9 @@ impl Presence {
     /// RFC 6121 §4.6: presence for one address.
     async fn directed(&self, session: &Arc<Session>, to: Jid, stanza: Stanza, available: bool) {
         let sees_anyway = session.user.roster(|roster| roster.state(&to.to_bare()).from);
-        if !sees_anyway || !available {
-            session.set_directed(&to, available);
+        if (!sees_anyway || !available) && !session.set_directed(&to, available) {
+            let words = "You show yourself to too many; leave some rooms first.";
+            return self.router.bounce(&stanza, StanzaError::new(StanzaCondition::ResourceConstraint, words));
         }
         self.post.send(session, stanza).await;
     }

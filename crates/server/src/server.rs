@@ -182,12 +182,15 @@ impl Server {
             Sessions::new(presence.clone(), router.clone(), bounds, limits.resume, alive.0.downgrade());
 
         let history = History { trail: trail.clone(), fates };
+        let cards = vcard::VCardDesk { vault: vault.clone(), users: users.clone(), pubsub: pubsub.clone() };
+        let cards = Arc::new(cards);
         let rooms = match conference {
             Some(domain) => {
                 let rooms = Rooms::open(
                     domain.clone(),
                     post.clone(),
                     history.clone(),
+                    cards.clone(),
                     vault.clone(),
                     users.clone(),
                     config.rooms,
@@ -233,7 +236,7 @@ impl Server {
             Arc::new(private::Private { vault: vault.clone(), pubsub: pubsub.clone() }),
             Arc::new(wake::PushDesk { vault: vault.clone() }),
             Arc::new(external::External { services: config.external_services.clone() }),
-            Arc::new(vcard::VCardDesk { vault: vault.clone(), users: users.clone(), pubsub: pubsub.clone() }),
+            cards,
             Arc::new(PersonalDesk { pubsub: pubsub.clone() }),
             commands.clone(),
         ];

@@ -160,14 +160,18 @@ impl Session {
         (before.is_some() || !directed.is_empty()).then_some(directed)
     }
 
-    /// Remembers, or forgets, that an address outside the roster saw this resource. At most 1,000 are remembered.
-    pub fn set_directed(&self, to: &Jid, available: bool) {
+    /// Remembers, or forgets, that an address outside the roster saw this resource. At most 1,000 are remembered; `false`
+    /// says that this one is not, and would never learn that the resource has gone.
+    pub fn set_directed(&self, to: &Jid, available: bool) -> bool {
         let mut directed = self.directed.lock();
         if !available {
             directed.remove(to);
         } else if directed.len() < 1_000 {
             directed.insert(to.clone());
+        } else {
+            return directed.contains(to);
         }
+        true
     }
 
     /// Forgets the addresses outside the roster that an entry of a block list is about, and returns them.

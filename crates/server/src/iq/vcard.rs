@@ -175,8 +175,11 @@ impl VCardDesk {
         Ok(None)
     }
 
-    /// The card in the form that is wanted.
-    async fn read(&self, jid: &BareJid, temp: bool) -> Result<Option<Element>, StanzaError> {
+    /// The card of an account in the form that is wanted, if there is one.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn read(&self, jid: &BareJid, temp: bool) -> Result<Option<Element>, StanzaError> {
         let found = match self.stored(jid).await? {
             // A card that has nothing but a picture was made for that.
             Some(mut found) if found.has_ns(TEMP) && found.get_child("FN", TEMP).is_none() => {

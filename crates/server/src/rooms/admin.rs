@@ -184,7 +184,8 @@ impl Room {
         }
     }
 
-    fn named(&self, nick: &str) -> Result<&Occupant, StanzaError> {
+    /// The occupant of that nick.
+    pub(super) fn named(&self, nick: &str) -> Result<&Occupant, StanzaError> {
         self.occupants.named(nick).ok_or_else(|| {
             StanzaError::new(StanzaCondition::ItemNotFound, "There is nobody of this nick in the room.")
         })

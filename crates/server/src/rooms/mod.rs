@@ -46,6 +46,7 @@ use self::settings::Settings;
 use self::task::Task;
 use crate::config::{self, RoomMakers};
 use crate::history::History;
+use crate::iq::vcard::VCardDesk;
 use crate::post::Post;
 use crate::service::{Circular, Incoming, Reader, Service};
 use crate::users::{Role, Users};
@@ -58,6 +59,8 @@ pub struct Rooms(Arc<Office>);
 struct Office {
     post: Post,
     history: History,
+    /// People's cards.
+    cards: Arc<VCardDesk>,
     /// Questions to archives and records that are answered at once, and those that may wait for that.
     answering: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
@@ -92,6 +95,7 @@ impl Rooms {
         domain: DomainPart,
         post: Post,
         history: History,
+        cards: Arc<VCardDesk>,
         vault: Vault,
         users: Users,
         rules: config::Rooms,
@@ -105,6 +109,7 @@ impl Rooms {
         Ok(Self(Arc::new(Office {
             post,
             history,
+            cards,
             answering: Arc::new(Semaphore::new(ANSWERING)),
             waiting: Arc::new(Semaphore::new(WAITING)),
             vault,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use archive::Micros;
-use stanza::{Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use stanza::{BareJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::oneshot;
 use xmpp_parsers::ns;
 
@@ -17,6 +17,7 @@ use super::room::{Room, Visitor};
 use super::standing::Affiliation;
 use super::task::Task;
 use crate::history::Book;
+use crate::iq::vcard_forms::{TEMP, VCARD4};
 use crate::outbox::Parcel;
 use crate::post::disk_error;
 use crate::router::outgoing;
@@ -24,36 +25,39 @@ use crate::service::{Circular, Reader};
 use crate::session::Errand;
 use crate::xml::el;
 
+/// What is asked.
+enum Question {
+    /// The room's archive.
+    Archive,
+    /// The room's card.
+    Room,
+    /// The card of an occupant (XEP-0045 §17.4: it is their account that has one).
+    Occupant(BareJid),
+}
+
 /// Whether a stanza is such a question.
 pub(super) fn is_one(stanza: &Stanza) -> bool {
+    let is_card = stanza.is_type("get") && (stanza.has("vCard", TEMP) || stanza.has("vcard", VCARD4));
+    let is_room = stanza.to.as_ref().is_some_and(Jid::is_bare);
+    let is_archive = is_room && (stanza.has("query", ns::MAM) || stanza.has("metadata", ns::MAM));
     let is_request = stanza.is_type("get") || stanza.is_type("set");
-    stanza.kind == Kind::Iq
-        && is_request
-        && stanza.to.as_ref().is_some_and(Jid::is_bare)
-        && stanza.children().len() == 1
-        && (stanza.has("query", ns::MAM)
-            || stanza.has("metadata", ns::MAM)
-            || (stanza.has("vCard", ns::VCARD) && stanza.is_type("get")))
+    stanza.kind == Kind::Iq && is_request && stanza.children().len() == 1 && (is_archive || is_card)
 }
 
 impl Task {
     pub(super) async fn question(&mut self, who: &Visitor, stanza: Stanza, errand: Option<Errand>) {
         let Some(room) = &self.room else { return };
-        let is_card = stanza.has("vCard", ns::VCARD);
-        let permitted = if is_card { room.may_be_seen(who) } else { room.may_be_read(who) };
-        let permitted = permitted.and_then(|()| match &who.reader {
-            Reader::Session(session) => Ok(Arc::clone(session)),
-            Reader::Outside(_) => Err(StanzaError::new(
-                StanzaCondition::FeatureNotImplemented,
-                "A room's archive is read by people of this server.",
-            )),
-        });
-        let place = permitted.and_then(|session| {
+        let since = Micros(room.durable.created);
+        let admitted = room.question(who, &stanza).and_then(|question| {
+            let Reader::Session(session) = &who.reader else {
+                let words = "This is answered to people of this server only.";
+                return Err(StanzaError::new(StanzaCondition::FeatureNotImplemented, words));
+            };
             let place = Arc::clone(&self.office.waiting).try_acquire_owned();
             let place = place.map_err(|_| StanzaError::from(StanzaCondition::ResourceConstraint))?;
-            Ok((session, place))
+            Ok((question, Arc::clone(session), place))
         });
-        let (session, place) = match place {
+        let (question, session, place) = match admitted {
             Ok(found) => found,
             Err(error) => {
                 let mut out = Out::default();
@@ -61,21 +65,21 @@ impl Task {
                 return self.finish(out, errand).await;
             }
         };
-        let since = Micros(room.durable.created);
-        // It is dropped when all that was said before is settled.
-        let (behind, before) = oneshot::channel::<()>();
-        let mut fence = Circular::of(Vec::new());
-        fence.on_failure = Some(Box::new(move |_| drop(behind)));
-        let _: Result<(), StanzaError> = self.office.post.circulate(fence, None).await;
+        let before = self.office.fence().await;
         let (office, room) = (Arc::clone(&self.office), self.jid.clone());
         tokio::spawn(async move {
             let _ = before.await;
             let Ok(_turn) = office.answering.acquire().await else { return };
-            let answer = if is_card {
-                office.card(room.as_str()).await
-            } else {
-                let book = Book { owner: &room, room_since: Some(since), session: &session };
-                office.read(&book, &stanza).await
+            let answer = match question {
+                Question::Archive => {
+                    let book = Book { owner: &room, room_since: Some(since), session: &session };
+                    office.read(&book, &stanza).await
+                }
+                Question::Room => office.card(room.as_str()).await,
+                Question::Occupant(account) => {
+                    let card = office.cards.read(&account, stanza.has("vCard", TEMP)).await;
+                    card.and_then(|card| card.ok_or(StanzaCondition::ItemNotFound.into())).map(Some)
+                }
             };
             let answer = answer.and_then(|payload| result(&stanza, payload.as_ref()));
             let reply = answer.map_or_else(|error| error.reply_to(&stanza), Some);
@@ -88,6 +92,15 @@ impl Task {
 }
 
 impl Office {
+    /// Waits behind all that was submitted before: the receiver hears when that is settled.
+    pub(super) async fn fence(&self) -> oneshot::Receiver<()> {
+        let (behind, before) = oneshot::channel();
+        let mut fence = Circular::of(Vec::new());
+        fence.on_failure = Some(Box::new(move |_| drop(behind)));
+        self.answer(fence).await;
+        before
+    }
+
     async fn read(&self, book: &Book<'_>, stanza: &Stanza) -> crate::iq::Answer {
         let [child] = stanza.children() else { return Err(StanzaCondition::BadRequest.into()) };
         self.history.answer(book, stanza.is_type("set"), &stanza.payload_element(child)).await
@@ -96,11 +109,27 @@ impl Office {
     async fn card(&self, room: &str) -> crate::iq::Answer {
         let card = self.vault.get::<RoomCard>(room, "").await.map_err(|error| disk_error(&error))?;
         let card = card.and_then(|card| card.value.xml.parse().ok());
-        Ok(Some(card.unwrap_or_else(|| el("vCard", ns::VCARD).build())))
+        Ok(Some(card.unwrap_or_else(|| el("vCard", TEMP).build())))
     }
 }
 
 impl Room {
+    fn question(&self, who: &Visitor, stanza: &Stanza) -> Result<Question, StanzaError> {
+        let nick = stanza.to.as_ref().and_then(Jid::resource);
+        match nick {
+            Some(nick) => {
+                self.occupant(who)?;
+                Ok(Question::Occupant(self.named(nick.as_str())?.bare.clone()))
+            }
+            None if stanza.has("vCard", TEMP) && self.durable.settings.public => Ok(Question::Room),
+            None if stanza.has("vcard", VCARD4) => Err(StanzaCondition::ServiceUnavailable.into()),
+            None => {
+                self.may_be_read(who)?;
+                Ok(if stanza.has("vCard", TEMP) { Question::Room } else { Question::Archive })
+            }
+        }
+    }
+
     /// Whoever may come in may read what was said, and whoever is in (XEP-0313 §5.2.1).
     fn may_be_read(&self, who: &Visitor) -> Result<(), StanzaError> {
         let affiliation = self.affiliation(&who.jid.to_bare());
@@ -114,10 +143,5 @@ impl Room {
         } else {
             Err(StanzaError::new(StanzaCondition::Forbidden, "This archive is not for you."))
         }
-    }
-
-    /// The picture is for all who can find the room.
-    fn may_be_seen(&self, who: &Visitor) -> Result<(), StanzaError> {
-        if self.durable.settings.public { Ok(()) } else { self.may_be_read(who) }
     }
 }

@@ -207,6 +207,8 @@ impl Task {
             let words = "There is no such room, and you may not make one.";
             return Err(StanzaError::new(StanzaCondition::NotAllowed, words));
         }
+        // What an earlier room of the name still has on its way belongs to that one.
+        let _ = self.office.fence().await.await;
         let settings = self.office.new_settings();
         self.room = Some(Room::new(self.jid.clone(), owner, settings, now(), self.ids()));
         Ok(())
@@ -299,10 +301,9 @@ impl Task {
             room.close(&mut out);
         }
         self.finish(out, None).await;
-        // Everybody has been told when this comes back, or is dropped.
-        let mut fence = Circular::of(Vec::new());
-        fence.on_failure = Some(Box::new(move |_| drop(done)));
-        self.office.answer(fence).await;
+        // Everybody has been told once this is settled.
+        let _ = self.office.fence().await.await;
+        drop(done);
     }
 }
 

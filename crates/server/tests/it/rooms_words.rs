@@ -5,8 +5,8 @@ use minidom::Element;
 use crate::client::{Client, bodies, body, child, condition};
 use crate::house::House;
 use crate::rooms::{
-    FORMS, MUC, ROOM, USER, codes, configure, enter, enter_with, hear, item, knock, pair, presence_of,
-    refusal, say,
+    FORMS, ROOM, USER, codes, configure, enter, enter_with, hear, item, knock, pair, presence_of, refusal,
+    say,
 };
 
 const SID: &str = "urn:xmpp:sid:0";
@@ -457,5 +457,71 @@ async fn questions_between_occupants_pass_through_the_room() {
     assert_eq!(condition(&juliet.ask("get", &own, ping).await), "not-acceptable", "I am not");
     let nobody = format!("{ROOM}/Nobody");
     assert_eq!(condition(&romeo.ask("get", &nobody, ping).await), "item-not-found");
-    let _ = MUC;
+}
+
+#[tokio::test]
+async fn occupants_show_their_accounts_cards_to_one_another_only() {
+    let house = House::open().await;
+    let (mut romeo, mut juliet) = pair(&house, &[]).await;
+    let card = "<vCard xmlns='vcard-temp'><FN>Romeo Montague</FN></vCard>";
+    assert_eq!(romeo.ask("set", "", card).await.attr("type"), Some("result"));
+    let ask = "<vCard xmlns='vcard-temp'/>";
+    let (his, nobodys) = (format!("{ROOM}/Romeo"), format!("{ROOM}/Nobody"));
+    let answer = juliet.ask("get", &his, ask).await;
+    assert_eq!(answer.attr("from"), Some(his.as_str()));
+    assert!(String::from(child(&answer, "vCard", "vcard-temp")).contains("Romeo Montague"));
+    assert_eq!(condition(&juliet.ask("get", &nobodys, ask).await), "item-not-found");
+    let mut nurse = house.online("nurse", "c").await;
+    assert_eq!(condition(&nurse.ask("get", &his, ask).await), "not-acceptable");
+}
+
+#[tokio::test]
+async fn the_trail_tells_who_was_there_and_who_changed_what() {
+    let house = House::open().await;
+    let (mut romeo, mut juliet) = pair(&house, &[]).await;
+    say(&mut juliet, "hi").await;
+    hear(&mut juliet, "hi").await;
+    juliet.send(&format!("<presence to='{ROOM}/Rosaline'/>")).await;
+    presence_of(&mut juliet, "Rosaline").await;
+    crate::rooms_admin::set(&mut romeo, "<item nick='Rosaline' role='none'><reason>enough</reason></item>")
+        .await;
+    romeo.send(&format!("<presence type='unavailable' to='{ROOM}/Romeo'/>")).await;
+    presence_of(&mut romeo, "Romeo").await;
+    let room = stanza::BareJid::new(ROOM).unwrap();
+    let read = |ledger| archive::Query { ledger, ..archive::Query::default() };
+    let happened = house.server.trail().history(&room, &read(archive::Ledger::Happenings)).await.unwrap();
+    let told: Vec<(String, bool)> = happened
+        .items
+        .iter()
+        .map(|item| (item.from.to_string(), item.stanza.starts_with(b"<presence")))
+        .collect();
+    let (r, j) = ("romeo@corp.example/a".to_owned(), "juliet@corp.example/b".to_owned());
+    let wanted = [
+        (r.clone(), true),  // comes in
+        (r.clone(), false), // opens the room
+        (r.clone(), false), // configures it
+        (j.clone(), true),  // comes in
+        (j, true),          // changes her nick
+        (r.clone(), false), // sends her out
+        (r, true),          // leaves
+    ];
+    assert_eq!(told, wanted);
+    let kick = std::str::from_utf8(&happened.items[5].stanza).unwrap();
+    assert!(kick.contains("enough") && kick.contains("Rosaline"), "{kick}");
+    let said = house.server.trail().history(&room, &read(archive::Ledger::Messages)).await.unwrap();
+    assert_eq!(said.items.len(), 1, "each message is one event");
+    assert_eq!(said.items[0].from.as_str(), "juliet@corp.example/b", "the true sender");
+}
+
+#[tokio::test]
+async fn whoever_is_in_too_many_places_to_be_seen_leaving_comes_into_no_more() {
+    let house = House::open().await;
+    let mut romeo = house.online("romeo", "a").await;
+    for number in 0..1_000 {
+        romeo.send(&format!("<presence to='nobody{number}@corp.example'/>")).await;
+    }
+    knock(&mut romeo, ROOM, "Romeo", "").await;
+    assert_eq!(refusal(&mut romeo).await, "resource-constraint");
+    romeo.send("<presence type='unavailable' to='nobody1@corp.example'/>").await;
+    enter(&mut romeo, ROOM, "Romeo").await;
 }
