@@ -174,7 +174,9 @@ async fn perform(command: Command, json: bool) -> Result<()> {
             on(&against, plan.users, async |target| messages::run(target, &plan).await).await?
         }
         Command::Latency(Run { plan, against }) => {
-            on(&against, plan.users, async |target| latency::run(target, &plan).await).await?
+            process::raise_open_files(plan.newcomers as u64 + 1024)?;
+            on(&against, plan.users + plan.newcomers, async |target| latency::run(target, &plan).await)
+                .await?
         }
         Command::Logins(Run { plan, against }) => {
             on(&against, plan.users, async |target| logins::run(target, &plan).await).await?

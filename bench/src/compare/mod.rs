@@ -19,7 +19,7 @@ pub(crate) struct Plan {
     #[arg(long, value_delimiter = ',')]
     servers: Vec<Peer>,
     /// Only these scenarios, separated by commas: messages, latency, logins, idle, history, hostile-idle,
-    /// rooms, rooms-large, room-history
+    /// rooms, rooms-large, room-history, rush
     #[arg(long, value_delimiter = ',')]
     scenarios: Vec<String>,
     /// Rounds of messages, latency and logins; the tables show medians
@@ -43,6 +43,7 @@ enum Step {
     HostileIdle,
     Messages { tls: bool },
     Latency,
+    Rush,
     Logins { tls: bool },
     History,
     Rooms,
@@ -52,7 +53,7 @@ enum Step {
 
 impl Step {
     /// In the order in which they run: memory first, on a fresh server.
-    const ALL: [Step; 12] = [
+    const ALL: [Step; 13] = [
         Step::Idle { tls: false },
         Step::Idle { tls: true },
         Step::HostileIdle,
@@ -65,6 +66,7 @@ impl Step {
         Step::Rooms,
         Step::RoomsLarge,
         Step::RoomHistory,
+        Step::Rush,
     ];
 
     fn scenario(self) -> &'static str {
@@ -73,6 +75,7 @@ impl Step {
             Step::HostileIdle => "hostile-idle",
             Step::Messages { .. } => "messages",
             Step::Latency => "latency",
+            Step::Rush => "rush",
             Step::Logins { .. } => "logins",
             Step::History => "history",
             Step::Rooms => "rooms",
@@ -85,6 +88,7 @@ impl Step {
     fn suits(self, peer: Peer) -> bool {
         match peer {
             Peer::Relay => self == Step::Messages { tls: false },
+            Peer::Prosody(_) | Peer::Ejabberd(_) if self == Step::Rush => false,
             Peer::Chancery | Peer::Prosody(Archive::Default) | Peer::Ejabberd(Archive::Default) => true,
             Peer::Prosody(Archive::Sqlite) | Peer::Ejabberd(Archive::Sqlite) => {
                 matches!(self, Step::Messages { tls: false } | Step::Latency | Step::History)
@@ -97,7 +101,7 @@ impl Step {
 
     /// Whether the row needs a server that has done nothing else.
     fn alone(self) -> bool {
-        matches!(self, Step::Idle { .. } | Step::HostileIdle | Step::History | Step::RoomHistory)
+        matches!(self, Step::Idle { .. } | Step::HostileIdle | Step::History | Step::RoomHistory | Step::Rush)
     }
 }
 
@@ -105,7 +109,7 @@ impl Step {
 pub(crate) async fn run(plan: &Plan, json: bool) -> Result<String> {
     let chancery = &peer::chancery_binary(plan.chancery.as_deref())?;
     let peers = available(plan, chancery)?;
-    process::raise_open_files(12_000)?;
+    process::raise_open_files(16_000)?;
     let size = Size::of(plan.quick);
     let wanted =
         |step: &Step| plan.scenarios.is_empty() || plan.scenarios.iter().any(|name| name == step.scenario());
@@ -123,7 +127,7 @@ pub(crate) async fn run(plan: &Plan, json: bool) -> Result<String> {
         for step in alone {
             // Memory is looked at in a process that has done nothing else; the accounts may stay. History is read from
             // archives of the same size on every server, so it gets a site of its own.
-            if matches!(step, Step::History | Step::RoomHistory) || site.is_none() {
+            if matches!(step, Step::History | Step::RoomHistory | Step::Rush) || site.is_none() {
                 site = Some(Site::create(peer, chancery)?);
             }
             if let Some(site) = &mut site {
@@ -252,10 +256,20 @@ impl Size {
         match step {
             Step::Idle { .. } => self.idle,
             Step::HostileIdle => 1,
+            Step::Rush => self.users + self.rush().newcomers,
             Step::RoomsLarge => self.crowd().accounts(),
             Step::Rooms => self.users.max(self.room().accounts()),
             _ => self.users,
         }
+    }
+
+    fn latency(&self) -> latency::Plan {
+        latency::Plan { users: self.users, rate: 500, seconds: self.seconds, newcomers: 0, tls: false }
+    }
+
+    /// A company comes to work within a minute.
+    fn rush(&self) -> latency::Plan {
+        latency::Plan { newcomers: self.idle * 5, seconds: self.seconds * 10, ..self.latency() }
     }
 
     fn history(&self, room: bool) -> history::Plan {
@@ -282,6 +296,7 @@ impl Size {
         let Size { users, seconds, .. } = *self;
         let target = &running.target;
         match step {
+            Step::Rush => latency::run(target, &self.rush()).await,
             Step::Idle { tls } => idle::run(target, &idle::Plan { connections: self.idle, tls }).await,
             Step::HostileIdle => {
                 hostile::run(target, &hostile::Plan { connections: self.strangers, seconds }).await
@@ -289,9 +304,7 @@ impl Size {
             Step::Messages { tls } => {
                 messages::run(target, &messages::Plan { users, window: 10, seconds, count: None, tls }).await
             }
-            Step::Latency => {
-                latency::run(target, &latency::Plan { users, rate: 500, seconds, tls: false }).await
-            }
+            Step::Latency => latency::run(target, &self.latency()).await,
             Step::Logins { tls } => {
                 logins::run(target, &logins::Plan { users, concurrency: 32, seconds, tls }).await
             }

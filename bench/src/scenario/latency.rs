@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::{Meter, cast, ended, percentiles, unless_failed};
 use crate::account::Account;
-use crate::client::Client;
+use crate::client::{Client, Endpoint};
 use crate::fault::{Fault, Result};
 use crate::peer::Target;
 use crate::report::Outcome;
@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     /// Seconds to measure, after one second to warm up
     #[arg(long, default_value_t = 8)]
     pub(crate) seconds: u64,
+    /// Others who sign in meanwhile, evenly over the time, and stay
+    #[arg(long, default_value_t = 0)]
+    pub(crate) newcomers: usize,
     /// Use direct TLS
     #[arg(long)]
     pub(crate) tls: bool,
@@ -63,9 +66,15 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     }
 
     unless_failed(&mut tasks, sleep(WARM_UP)).await?;
-    let meter = Meter::start(target);
+    let (meter, there) = (Meter::start(target), Arc::new(AtomicU64::new(0)));
+    let every = Duration::from_secs(plan.seconds) / u32::try_from(plan.newcomers.max(1)).unwrap_or(u32::MAX);
+    for number in 0..plan.newcomers {
+        let (endpoint, there) = (endpoint.clone(), Arc::clone(&there));
+        let when = meter.began + every * number as u32;
+        tasks.spawn(come(endpoint, Account::numbered(users + number), when, there));
+    }
     unless_failed(&mut tasks, sleep(Duration::from_secs(plan.seconds))).await?;
-    let cost = meter.read();
+    let (cost, came) = (meter.read(), there.load(Ordering::Relaxed));
     shared.over.store(true, Ordering::Relaxed);
     let drained = async {
         let deadline = Instant::now() + DRAIN;
@@ -96,8 +105,25 @@ pub(crate) async fn run(target: &Target, plan: &Plan) -> Result<Outcome> {
     }
     outcome.add("rate", cost.per_second(count), "/s");
     cost.report(&mut outcome, count);
+    if plan.newcomers > 0 {
+        outcome.scenario = "rush";
+        outcome.add("newcomers", came as f64, "");
+    }
     outcome.add("lost", lost as f64, "");
     Ok(outcome)
+}
+
+/// Signs in at a moment, becomes available, and reads what comes until the task is dropped.
+async fn come(endpoint: Endpoint, account: Account, when: Instant, there: Arc<AtomicU64>) -> Result<()> {
+    sleep_until(when).await;
+    let mut client = Client::sign_in(&endpoint, &account).await?;
+    let hello = "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>";
+    client.ask(hello, "roster").await?;
+    there.fetch_add(1, Ordering::Relaxed);
+    while client.read().await? > 0 {
+        while client.parse().is_some() {}
+    }
+    Err(Fault::Closed("a newcomer"))
 }
 
 struct User {
