@@ -70,7 +70,7 @@ async fn commands_are_listed_to_administrators_alone_and_run_by_nobody_else() {
     for to in [DOMAIN, "nurse@corp.example"] {
         let answer = nurse.ask("get", to, &list).await;
         let items = child(&answer, "query", ITEMS);
-        assert_eq!(items.children().count(), 20);
+        assert_eq!(items.children().count(), 22);
         assert!(items.children().all(|item| item.attr("jid") == Some(to) && item.attr("name").is_some()));
     }
     let answer = romeo.ask("get", DOMAIN, &list).await;
