@@ -60,6 +60,8 @@ pub struct Config {
     pub log: Log,
     /// Switches that only a developer wants.
     pub development: Development,
+    /// The groups whose members are in each other's rosters by rule; `*` stands for all.
+    pub shared_groups: Vec<String>,
     /// The external components (XEP-0114). No domain twice, none that is served otherwise.
     pub components: Vec<ComponentSecret>,
     /// Rooms that the company has, whoever is in them.
@@ -446,6 +448,7 @@ impl Config {
         note(self.limits_reloaded(new) != new.limits, "limits");
         note(self.policy != new.policy, "policy.encrypted_messages");
         note(self.contact != new.contact, "contact");
+        note(self.shared_groups != new.shared_groups, "directory.shared_groups");
         note(self.components != new.components, "components");
         note(self.company_rooms != new.company_rooms, "company_rooms");
         note(self.external_services != new.external_services, "external_services");

@@ -17,6 +17,7 @@ use crate::caps::Caps;
 use crate::component::{self, Component};
 use crate::config::{Config, EncryptedMessages, Limits};
 use crate::connection::Clerk;
+use crate::directory::Groups;
 use crate::fates::Fates;
 use crate::files::{self, Files};
 use crate::history::{History, Spooled};
@@ -223,9 +224,11 @@ impl Server {
         let mut commands = admin::commands(admin);
         commands.extend(invite::commands(invitations.clone()));
         let commands = Arc::new(adhoc::AdHoc::new(users.clone(), commands));
+        let shared = config.shared_groups.clone();
+        let groups = Groups::new(vault.clone(), people.clone(), presence.clone(), shared);
         let mut handlers: Vec<Arc<dyn Handler>> = vec![
             Arc::new(ping::Ping),
-            Arc::new(roster::RosterDesk { people: people.clone(), presence: presence.clone() }),
+            Arc::new(roster::RosterDesk { people: people.clone(), presence: presence.clone(), groups }),
             Arc::new(blocking::BlockingDesk { people: people.clone(), presence: presence.clone() }),
             Arc::new(carbons::CarbonsDesk),
             Arc::new(register::RegisterDesk { accounts: accounts.clone(), open: config.registration.open }),

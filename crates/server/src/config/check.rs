@@ -142,6 +142,7 @@ impl Check {
         }
         let components = self.components(raw.components, &domains);
         Config {
+            shared_groups: raw.directory.shared_groups,
             components,
             company_rooms: self.company_rooms(raw.company_rooms),
             external_services: self.external_services(raw.external_services),

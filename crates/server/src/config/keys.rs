@@ -106,6 +106,7 @@ pub const KEYS: &[Key] = &[
     key("log.format", Kind::Text),
     key("log.level", Kind::Text),
     key("development.insecure_login", Kind::Switch),
+    key("directory.shared_groups", Kind::Texts),
     key("components", Kind::Tables(COMPONENT)),
     key("company_rooms", Kind::Tables(COMPANY_ROOM)),
     key("external_services", Kind::Tables(EXTERNAL_SERVICE)),

@@ -22,6 +22,7 @@ pub(super) struct Raw {
     pub(super) contact: Contact,
     pub(super) log: Log,
     pub(super) development: Development,
+    pub(super) directory: Directory,
     pub(super) components: Vec<Component>,
     pub(super) company_rooms: Vec<CompanyRoom>,
     pub(super) external_services: Vec<ExternalService>,
@@ -48,6 +49,12 @@ pub(super) struct ExternalService {
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
     pub(super) valid_seconds: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Directory {
+    pub(super) shared_groups: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]

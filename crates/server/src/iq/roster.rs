@@ -8,6 +8,7 @@ use stanza::{BareJid, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError}
 use xmpp_parsers::ns;
 
 use super::{Answer, Handler, Place, Request, bad_request};
+use crate::directory::Groups;
 use crate::outbox::Parcel;
 use crate::people::People;
 use crate::post::disk_error;
@@ -23,6 +24,8 @@ pub struct RosterDesk {
     pub people: People,
     /// Told when a contact is removed.
     pub presence: Presence,
+    /// Who is in everybody's roster by rule.
+    pub groups: Groups,
 }
 
 /// The longest name of a contact or group, in bytes.
@@ -39,7 +42,11 @@ impl Handler for RosterDesk {
     }
 
     async fn handle(&self, request: Request<'_>) -> Answer {
-        if request.set { self.set(&request).await } else { get(&request) }
+        if request.set {
+            return self.set(&request).await;
+        }
+        self.groups.settle(request.user).await.map_err(|error| disk_error(&error))?;
+        get(&request)
     }
 }
 
@@ -129,6 +136,7 @@ impl RosterDesk {
                 contact.listed = false;
                 contact.name = None;
                 contact.groups.clear();
+                contact.company.clear();
                 contact.request = None;
                 contact.state = Default::default();
                 before.listed.then_some(before.state)

@@ -25,6 +25,11 @@ impl Presence {
         Ok(())
     }
 
+    /// An account's resources disappear for who saw them until now.
+    pub fn conceal(&self, user: &User, contact: &BareJid) {
+        self.hide_all(user, contact);
+    }
+
     /// Whether a request comes with a token that the account gave out. It is used up.
     pub(super) async fn brings_token(&self, user: &User, stanza: &Stanza) -> Result<bool, VaultError> {
         let preauth = stanza.payload("preauth", PREAUTH);

@@ -22,6 +22,9 @@ pub struct Contact {
     /// Groups, in the client's order.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Groups of the company that the contact shares with the account by rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub company: Vec<String>,
     /// Subscriptions.
     pub state: State,
     /// Whether the account sees it in the roster; a mere request from a stranger is not listed.
@@ -43,13 +46,14 @@ impl Contact {
         if !self.listed {
             return el("item", ns::ROSTER).with("jid", jid.as_str()).with("subscription", "remove").build();
         }
+        let own = self.groups.iter().filter(|group| !self.company.contains(group));
         el("item", ns::ROSTER)
             .with("jid", jid.as_str())
             .with("name", self.name.as_deref())
             .with("subscription", self.state.name())
             .with("ask", self.state.asked.then_some("subscribe"))
             .with("approved", self.state.approved.then_some("true"))
-            .append_all(self.groups.iter().map(|group| text("group", ns::ROSTER, group)))
+            .append_all(self.company.iter().chain(own).map(|group| text("group", ns::ROSTER, group)))
             .build()
     }
 }

@@ -11,6 +11,7 @@ mod errors;
 mod external;
 mod files;
 mod files_trail;
+mod groups;
 mod history;
 mod house;
 mod http;
