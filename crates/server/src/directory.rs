@@ -1,12 +1,14 @@
 //! What the company says about its people, beside what they say about themselves in their vCards.
 
 mod groups;
+mod search;
 
 use jid::BareJid;
 use serde::{Deserialize, Serialize};
 use vault::{Expect, Record, Vault, VaultError, Write};
 
 pub(crate) use groups::Groups;
+pub(crate) use search::Search;
 
 /// What is known about a person besides address and role. A record by bare JID under its domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

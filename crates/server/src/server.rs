@@ -17,7 +17,7 @@ use crate::caps::Caps;
 use crate::component::{self, Component};
 use crate::config::{Config, EncryptedMessages, Limits};
 use crate::connection::Clerk;
-use crate::directory::Groups;
+use crate::directory::{Groups, Search};
 use crate::fates::Fates;
 use crate::files::{self, Files};
 use crate::history::{History, Spooled};
@@ -224,6 +224,12 @@ impl Server {
         let mut commands = admin::commands(admin);
         commands.extend(invite::commands(invitations.clone()));
         let commands = Arc::new(adhoc::AdHoc::new(users.clone(), commands));
+        for of in &config.domains {
+            let of = of.clone();
+            let address = format!("directory.{of}");
+            let (users, vault, router) = (users.clone(), vault.clone(), router.clone());
+            router.clone().open(&address, Arc::new(Search { of, users, vault, router }));
+        }
         let shared = config.shared_groups.clone();
         let groups = Groups::new(vault.clone(), people.clone(), presence.clone(), shared);
         let mut handlers: Vec<Arc<dyn Handler>> = vec![

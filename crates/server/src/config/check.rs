@@ -20,7 +20,7 @@ const DEFAULT_DATA: &str = "./data";
 const DEFAULT_LOG_LEVEL: &str = "info";
 
 /// What a domain has below it.
-const SERVICES: [&str; 3] = ["conference", "upload", "pubsub"];
+const SERVICES: [&str; 4] = ["conference", "upload", "pubsub", "directory"];
 
 /// RFC 6120 §13.12: a server must not refuse stanzas below this size.
 const SMALLEST_STANZA_LIMIT: u64 = 10_000;

@@ -7,6 +7,7 @@ mod carbons;
 mod client;
 mod component;
 mod delivery;
+mod directory;
 mod errors;
 mod external;
 mod files;

@@ -173,8 +173,11 @@ async fn there_are_no_nodes_but_those_that_are_told() {
         let answer = romeo.ask("get", to, &format!("<query xmlns='{ITEMS}'/>")).await;
         let items: Vec<_> =
             child(&answer, "query", ITEMS).children().filter_map(|item| item.attr("jid")).collect();
-        let services: &[&str] =
-            if to.is_empty() { &[] } else { &["conference.corp.example", "pubsub.corp.example"] };
+        let services: &[&str] = if to.is_empty() {
+            &[]
+        } else {
+            &["conference.corp.example", "directory.corp.example", "pubsub.corp.example"]
+        };
         assert_eq!(items, services);
         let answer = romeo.ask("set", to, &format!("<query xmlns='{INFO}'/>")).await;
         assert_eq!(condition(&answer), "bad-request");
