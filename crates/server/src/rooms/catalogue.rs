@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minidom::Element;
+use minidom::{Element, ElementBuilder};
 use parking_lot::RwLock;
 use stanza::{BareJid, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
@@ -19,6 +19,14 @@ pub struct Catalogue(RwLock<BTreeMap<BareJid, Listing>>);
 pub struct Listing {
     /// Its name, or its address' first part.
     pub name: String,
+    /// What it is about.
+    pub description: String,
+    /// The language that is spoken there; or empty.
+    pub language: String,
+    /// Whether it takes neither a password nor a membership to come in.
+    pub open: bool,
+    /// Whether everybody sees real addresses.
+    pub open_names: bool,
     /// Nicks that are in it.
     pub occupants: usize,
 }
@@ -34,10 +42,16 @@ impl Catalogue {
         }
         let local = room.node().map(|node| node.as_str()).unwrap_or_default();
         let name = if settings.name.is_empty() { local } else { &settings.name };
-        let is_known =
-            self.0.read().get(room).is_some_and(|known| known.name == name && known.occupants == occupants);
-        if !is_known {
-            self.0.write().insert(room.clone(), Listing { name: name.to_owned(), occupants });
+        let listing = Listing {
+            name: name.to_owned(),
+            description: settings.description.clone(),
+            language: settings.language.clone(),
+            open: settings.password.is_none() && !settings.members_only,
+            open_names: settings.open_names,
+            occupants,
+        };
+        if self.0.read().get(room) != Some(&listing) {
+            self.0.write().insert(room.clone(), listing);
         }
     }
 
@@ -59,17 +73,29 @@ impl Catalogue {
                 el("item", ns::DISCO_ITEMS).with("jid", room.as_str()).with("name", name).build(),
             )
         };
-        page(query, rooms.iter().map(item).collect())
+        page(answer_to(query), query, rooms.iter().map(item).collect())
+    }
+
+    /// Calls `look` on every room, in the order of their addresses.
+    pub fn each(&self, mut look: impl FnMut(&BareJid, &Listing)) {
+        self.0.read().iter().for_each(|(room, listing)| look(room, listing));
     }
 }
 
-/// The part of a sorted list that `<set/>` in a query asks for (XEP-0059), as `<query/>` of `disco#items`. Without it, all
-/// that a page holds.
+/// `<query/>` of `disco#items`, to be filled.
+pub fn answer_to(query: &Element) -> ElementBuilder {
+    el("query", ns::DISCO_ITEMS).with("node", query.attr("node"))
+}
+
+/// The part of a list that `<set/>` in a query asks for (XEP-0059), in `answer`. Without it, all that a page holds.
 ///
 /// # Errors
 /// `bad-request` for a number that is none; `item-not-found` for a place that the list does not have.
-pub fn page(query: &Element, items: Vec<(String, Element)>) -> Result<Element, StanzaError> {
-    let answer = el("query", ns::DISCO_ITEMS).with("node", query.attr("node"));
+pub fn page(
+    answer: ElementBuilder,
+    query: &Element,
+    items: Vec<(String, Element)>,
+) -> Result<Element, StanzaError> {
     let set = query.get_child("set", ns::RSM);
     let word = |name| Some(set?.get_child(name, ns::RSM)?.text());
     let number = |name| match word(name).map(|word| word.trim().parse::<usize>()) {
@@ -78,8 +104,8 @@ pub fn page(query: &Element, items: Vec<(String, Element)>) -> Result<Element, S
         Some(Err(_)) => Err(StanzaError::from(StanzaCondition::BadRequest)),
     };
     let place = |id: String| {
-        let found = items.binary_search_by(|(known, _)| known.as_str().cmp(&id));
-        found.map_err(|_| StanzaError::from(StanzaCondition::ItemNotFound))
+        let found = items.iter().position(|(known, _)| *known == id);
+        found.ok_or_else(|| StanzaError::from(StanzaCondition::ItemNotFound))
     };
     let (total, most) = (items.len(), number("max")?.unwrap_or(PAGE).min(PAGE));
     let first = match (word("after"), word("before"), number("index")?) {
@@ -99,7 +125,7 @@ pub fn page(query: &Element, items: Vec<(String, Element)>) -> Result<Element, S
 }
 
 fn part(
-    answer: minidom::ElementBuilder,
+    answer: ElementBuilder,
     items: Vec<(String, Element)>,
     start: usize,
     count: usize,
@@ -128,8 +154,8 @@ mod tests {
 
     fn ask(set: &str) -> Result<Vec<String>, StanzaCondition> {
         let items = ["a", "b", "c", "d"].map(|id| (id.to_owned(), el("item", "x").with("jid", id).build()));
-        let query = format!("<query xmlns='{}'>{set}</query>", ns::DISCO_ITEMS);
-        let answer = page(&query.parse().unwrap(), items.into()).map_err(|error| error.condition)?;
+        let query: Element = format!("<query xmlns='{}'>{set}</query>", ns::DISCO_ITEMS).parse().unwrap();
+        let answer = page(answer_to(&query), &query, items.into()).map_err(|error| error.condition)?;
         Ok(answer.children().filter_map(|item| item.attr("jid")).map(str::to_owned).collect())
     }
 

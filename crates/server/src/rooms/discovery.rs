@@ -4,7 +4,7 @@ use minidom::Element;
 use stanza::{StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
-use super::catalogue::page;
+use super::catalogue::{answer_to, page};
 use super::form::Form;
 use super::room::{Room, Visitor};
 use super::settings::MOST_HISTORY;
@@ -140,7 +140,7 @@ impl Room {
             let item = el("item", ns::DISCO_ITEMS).with("jid", one.address.as_str()).with("name", &*one.nick);
             (one.address.as_str().to_owned(), item.build())
         });
-        page(query, items.collect()).map(Some)
+        page(answer_to(query), query, items.collect()).map(Some)
     }
 
     /// XEP-0045 §7.12.

@@ -7,6 +7,7 @@ use stanza::{Kind, Stanza, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
 use super::discovery::info;
+use super::search::{SEARCH, search};
 use super::{Office, reader};
 use crate::service::{Circular, Incoming};
 use crate::sessions::new_id;
@@ -60,11 +61,13 @@ impl Office {
                     ns::OID,
                     ns::PING,
                     ns::RSM,
+                    SEARCH,
                     ns::VERSION,
                 ];
                 Ok(Some(info(None, "Rooms", &features, None)))
             }
             ("query", ns::DISCO_ITEMS) if stanza.is_type("get") => self.catalogue.items(&query).map(Some),
+            ("search", SEARCH) if stanza.is_type("get") => search(&self.catalogue, &query).map(Some),
             ("ping", ns::PING) if stanza.is_type("get") => Ok(None),
             ("query", ns::VERSION) if stanza.is_type("get") => Ok(Some(crate::iq::version::version())),
             ("unique", UNIQUE) if stanza.is_type("get") => {

@@ -26,6 +26,7 @@ pub mod record;
 mod register;
 mod retract;
 mod room;
+mod search;
 mod settings;
 mod speak;
 mod standing;

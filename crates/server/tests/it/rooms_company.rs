@@ -1,4 +1,4 @@
-//! Rooms that the company has: who finds them, who comes in, who speaks.
+//! Rooms that the company has: who finds them, who comes in, who speaks. And looking for rooms (XEP-0433).
 
 use minidom::Element;
 use server::directory::Profile;
@@ -110,4 +110,61 @@ async fn in_a_room_for_announcements_administrators_speak() {
     nurse.send(&say("party")).await;
     let heard = romeo.find(|element| element.attr("id") == Some("party")).await;
     assert_eq!(heard.attr("from"), Some(format!("{news}/Nurse").as_str()));
+}
+
+const SEARCH: &str = "urn:xmpp:channel-search:0:search";
+
+/// The addresses that a search finds, in order; or its error.
+async fn search(client: &mut Client, fields: &[(&str, &str)], rest: &str) -> Result<Vec<String>, String> {
+    let fields: String = fields
+        .iter()
+        .map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"))
+        .collect();
+    let form_type = "<field var='FORM_TYPE'><value>urn:xmpp:channel-search:0:search-params</value></field>";
+    let query = format!(
+        "<search xmlns='{SEARCH}'><x xmlns='jabber:x:data' type='submit'>{form_type}{fields}</x>{rest}</search>"
+    );
+    let answer = client.ask("get", &format!("conference.{DOMAIN}"), &query).await;
+    let Some(result) = answer.get_child("result", SEARCH) else { return Err(condition(&answer).to_owned()) };
+    let items = result.children().filter(|child| child.name() == "item");
+    Ok(items.map(|item| item.attr("address").unwrap().split('@').next().unwrap().to_owned()).collect())
+}
+
+#[tokio::test]
+async fn rooms_are_found_by_their_words_and_ordered_by_who_is_there() {
+    let house = company().await;
+    place(&house, "romeo", "Sales").await;
+    let mut romeo = house.online("romeo", "a").await;
+    enter(&mut romeo, &room("news"), "Romeo").await;
+    enter(&mut romeo, &room("sales"), "Romeo").await;
+    romeo.settle().await;
+    assert_eq!(search(&mut romeo, &[("q", "LOBBY the")], "").await.unwrap(), ["lobby"]);
+    assert_eq!(
+        search(&mut romeo, &[("q", "lobby"), ("sinname", "0"), ("sinaddress", "0")], "").await.unwrap(),
+        [""; 0]
+    );
+    assert_eq!(
+        search(&mut romeo, &[("all", "1")], "").await.unwrap(),
+        ["lobby", "news"],
+        "not those of a group"
+    );
+    let order = [("all", "1"), ("key", "{urn:xmpp:channel-search:0:order}nusers")];
+    assert_eq!(search(&mut romeo, &order, "").await.unwrap(), ["news", "lobby"]);
+    let one = "<set xmlns='http://jabber.org/protocol/rsm'><max>1</max></set>";
+    assert_eq!(search(&mut romeo, &order, one).await.unwrap(), ["news"]);
+    assert_eq!(search(&mut romeo, &[("all", "1"), ("min_users", "1")], "").await.unwrap(), ["news"]);
+    for bad in [
+        &[][..],
+        &[("all", "1"), ("key", "beauty")],
+        &[("all", "perhaps")],
+        &[("q", "a"), ("min_users", "few")],
+    ] {
+        assert!(matches!(
+            search(&mut romeo, bad, "").await.unwrap_err().as_str(),
+            "bad-request" | "not-acceptable"
+        ));
+    }
+    let form =
+        romeo.ask("get", &format!("conference.{DOMAIN}"), &format!("<search xmlns='{SEARCH}'/>")).await;
+    assert!(child(&form, "search", SEARCH).get_child("x", "jabber:x:data").is_some());
 }
