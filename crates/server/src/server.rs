@@ -38,8 +38,8 @@ use crate::pubsub::desk::PersonalDesk;
 use crate::pubsub::service::PublicNodes;
 use crate::pulse::Pulse;
 use crate::push::{self, Pusher};
-use crate::rooms::Rooms;
 use crate::rooms::company::Company;
+use crate::rooms::{Means, Rooms};
 use crate::router::{Router, Spool};
 use crate::sessions::Sessions;
 use crate::stream::Gate;
@@ -187,16 +187,16 @@ impl Server {
         let cards = Arc::new(cards);
         let rooms = match conference {
             Some(domain) => {
-                let rooms = Rooms::open(
-                    domain.clone(),
-                    post.clone(),
-                    history.clone(),
-                    cards.clone(),
-                    vault.clone(),
-                    users.clone(),
-                    config.rooms,
+                let means = Means {
+                    post: post.clone(),
+                    history: history.clone(),
+                    cards: cards.clone(),
+                    vault: vault.clone(),
+                    users: users.clone(),
+                    rules: config.rooms,
                     company,
-                );
+                };
+                let rooms = Rooms::open(&domain, means);
                 let rooms = rooms.await.map_err(ArchiveError::from)?;
                 router.open(domain.as_str(), Arc::new(rooms.clone()));
                 Some(rooms)

@@ -56,19 +56,30 @@ use crate::users::{Role, Users};
 #[derive(Clone)]
 pub struct Rooms(Arc<Office>);
 
+/// What rooms are made with.
+pub struct Means {
+    /// Where everything leaves.
+    pub post: Post,
+    /// What was said.
+    pub history: History,
+    /// People's cards.
+    pub cards: Arc<VCardDesk>,
+    /// What is kept of rooms.
+    pub vault: Vault,
+    /// Who is an administrator.
+    pub users: Users,
+    /// What the operator decided.
+    pub rules: config::Rooms,
+    /// The rooms that the company has.
+    pub company: Company,
+}
+
 /// What all rooms share.
 struct Office {
-    post: Post,
-    history: History,
-    /// People's cards.
-    cards: Arc<VCardDesk>,
+    means: Means,
     /// Questions to archives and records that are answered at once, and those that may wait for that.
     answering: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    vault: Vault,
-    users: Users,
-    rules: config::Rooms,
-    company: Company,
     catalogue: Catalogue,
     mailboxes: DashMap<BareJid, mpsc::Sender<Mail>>,
 }
@@ -92,31 +103,16 @@ impl Rooms {
     ///
     /// # Errors
     /// When the vault cannot be read.
-    pub async fn open(
-        domain: DomainPart,
-        post: Post,
-        history: History,
-        cards: Arc<VCardDesk>,
-        vault: Vault,
-        users: Users,
-        rules: config::Rooms,
-        company: Company,
-    ) -> Result<Self, VaultError> {
+    pub async fn open(domain: &DomainPart, means: Means) -> Result<Self, VaultError> {
         let catalogue = Catalogue::default();
-        for (room, settings) in record::all(&vault, domain.as_str()).await? {
+        for (room, settings) in record::all(&means.vault, domain.as_str()).await? {
             catalogue.set(&room, &settings, 0);
         }
         let mailboxes = DashMap::new();
         Ok(Self(Arc::new(Office {
-            post,
-            history,
-            cards,
+            means,
             answering: Arc::new(Semaphore::new(ANSWERING)),
             waiting: Arc::new(Semaphore::new(WAITING)),
-            vault,
-            users,
-            rules,
-            company,
             catalogue,
             mailboxes,
         })))
@@ -158,10 +154,10 @@ impl Office {
 
     /// Whether an account may make a room.
     async fn may_create(&self, account: &BareJid) -> bool {
-        match self.rules.create {
+        match self.means.rules.create {
             RoomMakers::Everyone => true,
             RoomMakers::Admins => {
-                let account = self.users.find(account).await;
+                let account = self.means.users.find(account).await;
                 account.ok().flatten().is_some_and(|account| account.role == Role::Admin)
             }
         }
@@ -169,7 +165,7 @@ impl Office {
 
     /// How a new room is until its owner says otherwise.
     fn new_settings(&self) -> Settings {
-        let config::Rooms { members_only_by_default, persistent_by_default, .. } = self.rules;
+        let config::Rooms { members_only_by_default, persistent_by_default, .. } = self.means.rules;
         Settings {
             members_only: members_only_by_default,
             persistent: persistent_by_default,
@@ -180,7 +176,7 @@ impl Office {
     /// Sends one answer.
     async fn answer(&self, circular: Circular) {
         // Answers say nothing that the policy could object to.
-        let _: Result<(), StanzaError> = self.post.circulate(circular, None).await;
+        let _: Result<(), StanzaError> = self.means.post.circulate(circular, None).await;
     }
 }
 

@@ -77,7 +77,7 @@ impl Task {
                 }
                 Question::Room => office.card(room.as_str()).await,
                 Question::Occupant(account) => {
-                    let card = office.cards.read(&account, stanza.has("vCard", TEMP)).await;
+                    let card = office.means.cards.read(&account, stanza.has("vCard", TEMP)).await;
                     card.and_then(|card| card.ok_or(StanzaCondition::ItemNotFound.into())).map(Some)
                 }
             };
@@ -103,11 +103,11 @@ impl Office {
 
     async fn read(&self, book: &Book<'_>, stanza: &Stanza) -> crate::iq::Answer {
         let [child] = stanza.children() else { return Err(StanzaCondition::BadRequest.into()) };
-        self.history.answer(book, stanza.is_type("set"), &stanza.payload_element(child)).await
+        self.means.history.answer(book, stanza.is_type("set"), &stanza.payload_element(child)).await
     }
 
     async fn card(&self, room: &str) -> crate::iq::Answer {
-        let card = self.vault.get::<RoomCard>(room, "").await.map_err(|error| disk_error(&error))?;
+        let card = self.means.vault.get::<RoomCard>(room, "").await.map_err(|error| disk_error(&error))?;
         let card = card.and_then(|card| card.value.xml.parse().ok());
         Ok(Some(card.unwrap_or_else(|| el("vCard", TEMP).build())))
     }

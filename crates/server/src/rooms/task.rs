@@ -114,7 +114,7 @@ impl Task {
 
     async fn load(&mut self) -> Result<(), StanzaError> {
         let durable =
-            record::load(&self.office.vault, &self.jid).await.map_err(|error| disk_error(&error))?;
+            record::load(&self.office.means.vault, &self.jid).await.map_err(|error| disk_error(&error))?;
         self.room = durable.map(|durable| Room::stored(self.jid.clone(), durable, self.ids()));
         Ok(())
     }
@@ -122,13 +122,13 @@ impl Task {
     /// Looks up what the sender is in a room of the company: when they come in, and when that is not known.
     async fn look_up(&mut self, who: &Visitor, comes_in: bool) -> Result<(), StanzaError> {
         let account = who.jid.to_bare();
-        if !self.office.company.has(&self.jid) {
+        if !self.office.means.company.has(&self.jid) {
             return Ok(());
         }
         if let Some(room) = &mut self.room
             && (comes_in || !room.knows(&account))
         {
-            let tie = self.office.company.affiliation(&self.jid, &account).await;
+            let tie = self.office.means.company.affiliation(&self.jid, &account).await;
             room.learn(account, tie.map_err(|error| disk_error(&error))?);
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Task {
 
     /// Ids that tell nothing to whoever lacks the key (XEP-0421 §4).
     fn ids(&self) -> Ids {
-        let (vault, room) = (self.office.vault.clone(), self.jid.clone());
+        let (vault, room) = (self.office.means.vault.clone(), self.jid.clone());
         Box::new(move |account| {
             let id = vault.blind("occupant id", &[room.as_str(), account.as_str()]);
             URL_SAFE_NO_PAD.encode(id).into()
@@ -189,11 +189,11 @@ impl Task {
                     ledger: Ledger::Messages,
                     ..Query::default()
                 };
-                let page = self.office.history.trail.history(&self.jid, &query).await;
+                let page = self.office.means.history.trail.history(&self.jid, &query).await;
                 let mut page = page.map_err(|error| {
                     StanzaError::new(StanzaCondition::InternalServerError, error.to_string())
                 })?;
-                let veiled = self.office.history.fates.veil(&self.jid, &mut page.items).await;
+                let veiled = self.office.means.history.fates.veil(&self.jid, &mut page.items).await;
                 veiled.map_err(|error| disk_error(&error))?;
                 room.past = Some(Past::restore(&page.items));
             }
@@ -217,11 +217,12 @@ impl Task {
     /// The message that a stanza wants gone, if it is in this room's archive.
     async fn target(&self, stanza: &Stanza) -> Result<Option<Target>, StanzaError> {
         let id = retract::wanted(stanza);
-        let Some(sequence) = id.and_then(|id| self.office.history.trail.sequence(&id)) else {
+        let Some(sequence) = id.and_then(|id| self.office.means.history.trail.sequence(&id)) else {
             return Ok(None);
         };
-        let query = Query { ids: Some(vec![sequence]), limit: 1, ..Query::default() };
-        match self.office.history.trail.history(&self.jid, &query).await {
+        let start = self.room.as_ref().map(|room| Micros(room.durable.created));
+        let query = Query { ids: Some(vec![sequence]), start, limit: 1, ..Query::default() };
+        match self.office.means.history.trail.history(&self.jid, &query).await {
             Ok(page) => Ok(page.items.first().map(|item| Target { sequence, author: item.from.to_bare() })),
             Err(ArchiveError::NotFound) => Ok(None),
             Err(error) => Err(StanzaError::new(StanzaCondition::InternalServerError, error.to_string())),
@@ -240,7 +241,7 @@ impl Task {
     pub(super) async fn finish(&mut self, out: Out, mut errand: Option<Errand>) {
         let Out { steps, letters } = out;
         for letter in letters {
-            self.office.post.originate(letter).await;
+            self.office.means.post.originate(letter).await;
         }
         let last = steps.len().saturating_sub(1);
         for (index, step) in steps.into_iter().enumerate() {
@@ -269,7 +270,9 @@ impl Task {
             let ticket = Ticket { news: self.outcomes.0.clone(), failure: Arc::clone(failure) };
             circular.on_failure = Some(Box::new(move |error| ticket.fail(error)));
         }
-        if let (Err(error), Some(failure)) = (self.office.post.circulate(circular, event).await, failure) {
+        if let (Err(error), Some(failure)) =
+            (self.office.means.post.circulate(circular, event).await, failure)
+        {
             let _ = self.outcomes.0.send(Outcome::Failed(failure, error));
         }
     }
