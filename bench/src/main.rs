@@ -114,6 +114,9 @@ struct Details {
     /// Domain that the running server serves
     #[arg(long, default_value = peer::DOMAIN)]
     domain: String,
+    /// Give the people of a Chancery that is started here their team of 25 as a roster
+    #[arg(long)]
+    teams: bool,
     /// Create the accounts in band on the running server first
     #[arg(long)]
     register: bool,
@@ -216,7 +219,8 @@ async fn on(
 ) -> Result<Outcome> {
     let details = &against.details;
     if let Some(peer) = against.server {
-        let mut site = Site::create(peer, &peer::chancery_binary(details.chancery.as_deref())?)?;
+        let chancery = peer::chancery_binary(details.chancery.as_deref())?;
+        let mut site = Site::create(peer, &chancery, against.details.teams)?;
         let running = site.start(accounts).await?;
         let outcome = scenario(&running.target).await;
         running.stop().await?;

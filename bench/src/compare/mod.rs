@@ -128,7 +128,7 @@ pub(crate) async fn run(plan: &Plan, json: bool) -> Result<String> {
             // Memory is looked at in a process that has done nothing else; the accounts may stay. History is read from
             // archives of the same size on every server, so it gets a site of its own.
             if matches!(step, Step::History | Step::RoomHistory | Step::Rush) || site.is_none() {
-                site = Some(Site::create(peer, chancery)?);
+                site = Some(Site::create(peer, chancery, step == Step::Rush)?);
             }
             if let Some(site) = &mut site {
                 let done = each(site, &[step], &size, &mut outcomes).await;
@@ -141,7 +141,7 @@ pub(crate) async fn run(plan: &Plan, json: bool) -> Result<String> {
         let steps: Vec<Step> =
             Step::ALL.into_iter().filter(|step| !step.alone() && step.suits(peer)).filter(wanted).collect();
         if !steps.is_empty() {
-            sites.push((Site::create(peer, chancery)?, steps));
+            sites.push((Site::create(peer, chancery, false)?, steps));
         }
     }
     // Rounds go over all servers, so that a noisy minute does not hit one server alone.

@@ -6,8 +6,9 @@ use super::{DOMAIN, Site};
 use crate::account::{self, Account};
 use crate::fault::{Context, Result};
 
-pub(super) fn configure(site: &Site) -> Result<()> {
+pub(super) fn configure(site: &Site, teams: bool) -> Result<()> {
     let ports = &site.ports;
+    let shared = if teams { "[directory]\nshared_groups = [\"*\"]\n" } else { "" };
     site.write(
         "chancery.toml",
         &format!(
@@ -22,7 +23,8 @@ pub(super) fn configure(site: &Site) -> Result<()> {
              preauth_seconds = 600\n\
              logins_per_minute = 0\n\
              [development]\n\
-             insecure_login = true\n",
+             insecure_login = true\n\
+             {shared}",
             ports.plain, ports.tls, ports.s2s, ports.http, ports.component
         ),
     )

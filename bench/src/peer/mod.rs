@@ -149,8 +149,9 @@ struct Ports {
 }
 
 impl Site {
-    /// Lays out a new folder. `chancery` is the binary to use for Chancery.
-    pub(crate) fn create(peer: Peer, chancery: &Path) -> Result<Site> {
+    /// Lays out a new folder. `chancery` is the binary to use for Chancery; with `teams` its people have their team in
+    /// their rosters.
+    pub(crate) fn create(peer: Peer, chancery: &Path, teams: bool) -> Result<Site> {
         let folder =
             tempfile::Builder::new().prefix("chancery-bench-").tempdir().during("making a folder")?;
         let ports = Ports {
@@ -171,7 +172,7 @@ impl Site {
         site.write_certificate()?;
         match peer {
             Peer::Relay => {}
-            Peer::Chancery => chancery::configure(&site)?,
+            Peer::Chancery => chancery::configure(&site, teams)?,
             Peer::Prosody(archive) => prosody::configure(&site, archive)?,
             Peer::Ejabberd(archive) => ejabberd::configure(&site, archive)?,
         }
