@@ -181,12 +181,8 @@ impl Connection {
 
     async fn deal_with(&mut self, mut stanza: Stanza, clerk: &Clerk) -> Result<(), Finish> {
         let session = &self.session;
-        if let Some(from) = &stanza.from
-            && from.as_str() != session.jid.as_str()
-            && from.as_str() != session.user.jid.as_str()
-        {
-            return Err(End::from(StreamCondition::InvalidFrom).into());
-        }
+        // RFC 6120 §8.1.2.1: whoever a client says that it is, it is who signed in. Clients name their address in a room.
+        stanza.from = None;
         if stanza.malformed.is_some() {
             stanza.from = Some(session.jid.clone().into());
             clerk.router.bounce(&stanza, StanzaCondition::JidMalformed.into());
