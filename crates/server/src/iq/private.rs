@@ -41,6 +41,14 @@ impl Handler for Private {
         &[("query", ns::PRIVATE, &[Place::Own])]
     }
 
+    /// Clients that ask only the server, as older ones do, find it there, too (XEP-0049 leaves the place open).
+    fn features(&self, place: Place) -> Vec<&'static str> {
+        match place {
+            Place::Host | Place::Own => vec![ns::PRIVATE],
+            Place::Other => Vec::new(),
+        }
+    }
+
     async fn handle(&self, request: Request<'_>) -> Answer {
         let owner = &request.user.jid;
         if request.set {

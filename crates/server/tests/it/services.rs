@@ -47,6 +47,7 @@ async fn the_domain_and_the_account_say_what_they_can() {
         "jabber:iq:version",
         "jabber:iq:last",
         "jabber:iq:register",
+        "jabber:iq:private",
         "urn:xmpp:time",
         "vcard-temp",
         "http://jabber.org/protocol/commands",
