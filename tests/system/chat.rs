@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What `tests/peers/person.py` signs in with.
-const PASSWORD: &str = "secret words";
+pub(crate) const PASSWORD: &str = "secret words";
 
 /// A server as a company runs it: TLS and nothing but the defaults.
 async fn company() -> Server {
@@ -133,7 +133,8 @@ async fn profanity_talks_in_a_terminal_and_finds_its_history_on_a_new_one() {
     assert!(timeout(PATIENCE, bob.wait()).await.expect("bob heard no goodbye").unwrap().success());
 }
 
-async fn sign_in_to_profanity(terminal: &Terminal, port: u16, tls: &str) {
+/// alice signs in.
+pub(crate) async fn sign_in_to_profanity(terminal: &Terminal, port: u16, tls: &str) {
     terminal.shows("/register myjid myserver.org").await;
     terminal.type_line(&format!("/connect alice@{DOMAIN} server 127.0.0.1 port {port} tls {tls}")).await;
     terminal.shows("Enter password:").await;
@@ -150,7 +151,8 @@ async fn answering(server: &Server) -> Child {
     server.python_command("scenes.py").await.arg("echo").spawn().unwrap()
 }
 
-async fn go_sendxmpp(server: &Server, name: &str, direct_tls: bool) -> Command {
+/// go-sendxmpp with an account; what it shall do is for the caller to say.
+pub(crate) async fn go_sendxmpp(server: &Server, name: &str, direct_tls: bool) -> Command {
     let port = if direct_tls { server.ports().xmpp_tls } else { server.ports().xmpp };
     let mut command = server.command("go-sendxmpp");
     server.describe(&mut command).await;

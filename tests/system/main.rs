@@ -13,6 +13,7 @@ mod terminal;
 
 mod at_rest;
 mod chat;
+mod conference;
 mod crash;
 mod disk;
 mod files;

@@ -36,8 +36,18 @@ impl Terminal {
 
     /// Types a line and presses return.
     pub(crate) async fn type_line(&self, line: &str) {
-        assert!(self.tmux().args(["send-keys", "-l", line]).status().await.unwrap().success());
-        assert!(self.tmux().args(["send-keys", "Enter"]).status().await.unwrap().success());
+        self.type_text(line).await;
+        self.press("Enter").await;
+    }
+
+    /// Types without pressing return.
+    pub(crate) async fn type_text(&self, text: &str) {
+        assert!(self.tmux().args(["send-keys", "-l", text]).status().await.unwrap().success());
+    }
+
+    /// Presses a key, by the name that tmux gives it.
+    pub(crate) async fn press(&self, key: &str) {
+        assert!(self.tmux().args(["send-keys", key]).status().await.unwrap().success());
     }
 
     /// What stands on the screen now.
