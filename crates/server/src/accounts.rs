@@ -19,6 +19,8 @@ use crate::presence::Presence;
 use crate::pubsub::avatar::Photo;
 use crate::pubsub::{self, PubSub};
 use crate::push::Registration;
+use crate::rooms::company::Offered;
+use crate::rooms::{self, Rooms};
 use crate::roster::Contact;
 use crate::roster::subscription::{self, Kind as Change};
 use crate::router::Spool;
@@ -45,6 +47,8 @@ pub struct Accounts {
     pub spool: mpsc::UnboundedSender<Spool>,
     /// Who looks after its nodes.
     pub pubsub: PubSub,
+    /// Whose lists it is on.
+    pub rooms: Option<Rooms>,
 }
 
 impl Accounts {
@@ -93,6 +97,9 @@ impl Accounts {
             }
         }
         // What the account asked for last is done before its records go, and nobody holds them afterwards.
+        if let Some(rooms) = &self.rooms {
+            rooms.forget(jid).await?;
+        }
         self.pubsub.forget(jid).await;
         self.pubsub.strip(&self.vault, jid).await?;
         clear(&self.vault, jid).await?;
@@ -134,6 +141,7 @@ pub async fn remove_at_rest(users: &Users, vault: &Vault, jid: &BareJid) -> Resu
         }
     }
     vault.apply(pubsub::store::strip_all(vault, jid).await?).await?;
+    vault.apply(rooms::record::strip_all(vault, jid).await?).await?;
     clear(vault, jid).await?;
     users.remove(jid).await
 }
@@ -150,6 +158,7 @@ async fn clear(vault: &Vault, jid: &BareJid) -> Result<(), VaultError> {
     ];
     delete_under::<Contact>(vault, name, &mut writes).await?;
     delete_under::<PrivateXml>(vault, name, &mut writes).await?;
+    delete_under::<Offered>(vault, name, &mut writes).await?;
     writes.extend(pubsub::store::delete_all(vault, jid).await?);
     delete_under::<Registration>(vault, name, &mut writes).await?;
     vault.apply(writes).await.map(|_| ())

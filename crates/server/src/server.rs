@@ -214,6 +214,7 @@ impl Server {
             trail: trail.clone(),
             spool: spool.clone(),
             pubsub: pubsub.clone(),
+            rooms: rooms.clone(),
         };
         let admin = admin::Admin { accounts: accounts.clone(), post: post.clone(), router: router.clone() };
         let invitations = Invitations {

@@ -143,11 +143,29 @@ impl Room {
         let x = el("x", ns::MUC_USER).append_all(record).build();
         let message = Stanza::new(Kind::Message).sent_by(self.jid.clone()).with_payload([&x]);
         let message = message.map_err(|_| StanzaCondition::InternalServerError)?;
-        let event = event(&self.jid, &who.jid, &message, Ledger::Happenings, writes);
+        let event = event(&self.jid, who.jid.clone(), &message, Ledger::Happenings, writes);
         let occupants = affected.into_iter().map(|(was, ..)| was).collect();
         let failure = Failure { before: Some(before), occupants, ..Failure::told(stanza, &who.reader) };
         out.happen(sheets, event, failure);
         self.end_if_empty();
+        Ok(())
+    }
+
+    /// An account is gone, and its tie with it: another of its name is somebody else.
+    pub(super) fn forget_account(&mut self, account: &BareJid, out: &mut Out) -> Result<(), StanzaError> {
+        if !self.durable.entries.contains_key(account) {
+            return Ok(());
+        }
+        let before = self.before();
+        self.set_affiliation(account, Affiliation::None, None, None);
+        let writes = self.writes(&before)?;
+        let item =
+            el("item", ADMIN).with("affiliation", Affiliation::None.name()).with("jid", account.as_str());
+        let x = el("x", ns::MUC_USER).append(item.build()).build();
+        let message = Stanza::new(Kind::Message).sent_by(self.jid.clone()).with_payload([&x]);
+        let message = message.map_err(|_| StanzaCondition::InternalServerError)?;
+        let event = event(&self.jid, account.clone(), &message, Ledger::Happenings, writes);
+        out.happen(Vec::new(), event, Failure { before: Some(before), ..Failure::default() });
         Ok(())
     }
 

@@ -52,7 +52,7 @@ impl Room {
             Sheet::new(self.face(), self.occupants.everyone()),
             Sheet::new(result(stanza, None)?, [who.reader.clone()]),
         ];
-        let event = event(&self.jid, &who.jid, stanza, Ledger::Happenings, writes);
+        let event = event(&self.jid, who.jid.clone(), stanza, Ledger::Happenings, writes);
         out.happen(sheets, event, Failure { before: Some(before), ..Failure::told(stanza, &who.reader) });
         Ok(())
     }

@@ -36,7 +36,7 @@ struct Declared {
 
 /// A room has been put among somebody's bookmarks. Parent: the account; key: the room.
 #[derive(Serialize, Deserialize)]
-struct Offered {}
+pub struct Offered {}
 
 impl Record for Offered {
     const KIND: u16 = crate::kinds::ROOM_OFFERED;

@@ -83,11 +83,17 @@ impl Out {
 }
 
 /// What the archive keeps of something that happens in a room. `from` is who really did it.
-pub fn event(room: &BareJid, from: &FullJid, stanza: &Stanza, ledger: Ledger, writes: Vec<Write>) -> Draft {
+pub fn event(
+    room: &BareJid,
+    from: impl Into<Jid>,
+    stanza: &Stanza,
+    ledger: Ledger,
+    writes: Vec<Write>,
+) -> Draft {
     Draft {
         owners: smallvec![room.clone()],
         conversation: Conversation::Room(room.clone()),
-        from: from.clone().into(),
+        from: from.into(),
         to: Jid::from(room.clone()),
         stanza: crate::post::stored(stanza),
         text: stanza.text("body"),

@@ -105,7 +105,7 @@ impl Room {
             ));
         }
         sheets.push(Sheet::new(self.subject(), [who.reader.clone()]));
-        let event = event(&self.jid, &who.jid, &one.shown[1], Ledger::Happenings, Vec::new());
+        let event = event(&self.jid, who.jid.clone(), &one.shown[1], Ledger::Happenings, Vec::new());
         let failure =
             Failure { joined: (!is_in).then(|| who.jid.clone()), ..Failure::told(stanza, &who.reader) };
         out.happen(sheets, event, failure);
@@ -256,7 +256,7 @@ impl Room {
         if let Some(one) = self.occupants.named(nick) {
             sheets.extend(self.show(one, None));
         }
-        let event = event(&self.jid, &who.jid, &record, Ledger::Happenings, Vec::new());
+        let event = event(&self.jid, who.jid.clone(), &record, Ledger::Happenings, Vec::new());
         let failure = Failure { occupants: undo, ..Failure::told(stanza, &who.reader) };
         out.happen(sheets, event, failure);
         Ok(())
@@ -281,7 +281,7 @@ impl Room {
             sheets.extend(self.show(rest, None));
         }
         let record = gone.presence(&said, true, &note);
-        let event = event(&self.jid, jid, &record, Ledger::Happenings, Vec::new());
+        let event = event(&self.jid, jid.clone(), &record, Ledger::Happenings, Vec::new());
         let tell =
             sheets.iter().map(|sheet| Sheet::new(sheet.stanza.clone(), sheet.readers.clone())).collect();
         out.happen(sheets, event, Failure { tell, ..Failure::default() });

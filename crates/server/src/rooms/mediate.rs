@@ -81,7 +81,7 @@ impl Room {
             }
         }
         let writes = self.writes(&before)?;
-        let event = event(&self.jid, &who.jid, stanza, Ledger::Happenings, writes);
+        let event = event(&self.jid, who.jid.clone(), stanza, Ledger::Happenings, writes);
         out.happen(Vec::new(), event, Failure { before: Some(before), ..Failure::told(stanza, &who.reader) });
         out.letters.extend(invited.into_iter().map(|(_, letter)| letter));
         Ok(())
@@ -128,7 +128,7 @@ impl Room {
         let x = el("x", ns::MUC_USER).append(told).build();
         let letter = Stanza::new(Kind::Message).sent_by(self.jid.clone()).with_payload([&x]);
         let letter = letter.map_err(|_| StanzaCondition::InternalServerError)?;
-        let event = event(&self.jid, &who.jid, &letter, Ledger::Happenings, Vec::new());
+        let event = event(&self.jid, who.jid.clone(), &letter, Ledger::Happenings, Vec::new());
         out.happen(vec![Sheet::new(letter, readers)], event, Failure::told(stanza, &who.reader));
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Room {
         let letter = Stanza::new(Kind::Message).sent_by(self.jid.clone()).with_payload([&form]);
         let letter = letter.map_err(|_| StanzaCondition::InternalServerError)?;
         let moderators = self.occupants.readers(|one| one.role == Role::Moderator);
-        let event = event(&self.jid, &who.jid, &letter, Ledger::Happenings, Vec::new());
+        let event = event(&self.jid, who.jid.clone(), &letter, Ledger::Happenings, Vec::new());
         out.happen(vec![Sheet::new(letter, moderators)], event, Failure::told(stanza, &who.reader));
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Room {
         let before = self.before();
         self.occupants.change(nick, |one| one.role = Role::Participant);
         let sheets = self.tell_change(&was, None, Some(&actor), None);
-        let event = event(&self.jid, &who.jid, stanza, Ledger::Happenings, Vec::new());
+        let event = event(&self.jid, who.jid.clone(), stanza, Ledger::Happenings, Vec::new());
         let failure =
             Failure { before: Some(before), occupants: vec![was], ..Failure::told(stanza, &who.reader) };
         out.happen(sheets, event, failure);

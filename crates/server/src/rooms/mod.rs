@@ -32,6 +32,7 @@ mod speak;
 mod standing;
 mod task;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -76,6 +77,7 @@ pub struct Means {
 
 /// What all rooms share.
 struct Office {
+    domain: DomainPart,
     means: Means,
     /// Questions to archives and records that are answered at once, and those that may wait for that.
     answering: Arc<Semaphore>,
@@ -88,6 +90,8 @@ struct Office {
 enum Mail {
     /// A stanza for the room.
     Stanza(Box<Incoming>),
+    /// An account is gone: so is its tie to the room. The sender is dropped when that is submitted.
+    Forget(BareJid, mpsc::Sender<()>),
     /// The server stops: everybody is sent out. The sender is dropped when that is done.
     Close(mpsc::Sender<()>),
 }
@@ -110,12 +114,30 @@ impl Rooms {
         }
         let mailboxes = DashMap::new();
         Ok(Self(Arc::new(Office {
+            domain: domain.clone(),
             means,
             answering: Arc::new(Semaphore::new(ANSWERING)),
             waiting: Arc::new(Semaphore::new(WAITING)),
             catalogue,
             mailboxes,
         })))
+    }
+
+    /// Takes a removed account off the lists of every room, so that another of its name inherits nothing.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn forget(&self, account: &BareJid) -> Result<(), VaultError> {
+        let office = &self.0;
+        let mut rooms: BTreeSet<BareJid> = office.mailboxes.iter().map(|one| one.key().clone()).collect();
+        rooms.extend(record::ties(&office.means.vault, office.domain.as_str(), account).await?);
+        let (done, mut all) = mpsc::channel(1);
+        for room in rooms {
+            office.hand_over(room, Mail::Forget(account.clone(), done.clone())).await;
+        }
+        drop(done);
+        let _ = all.recv().await;
+        Ok(())
     }
 
     /// Sends everybody out of every room because the server stops (XEP-0045 §7.14, code 332).
@@ -131,9 +153,8 @@ impl Rooms {
 }
 
 impl Office {
-    /// Hands a stanza to its room, whose task begins if it is not there.
-    async fn hand_over(self: &Arc<Self>, room: BareJid, incoming: Incoming) {
-        let mut mail = Mail::Stanza(Box::new(incoming));
+    /// Hands mail to its room, whose task begins if it is not there.
+    async fn hand_over(self: &Arc<Self>, room: BareJid, mut mail: Mail) {
         loop {
             let mailbox = match self.mailboxes.entry(room.clone()) {
                 Entry::Occupied(there) => there.get().clone(),
@@ -188,7 +209,9 @@ impl Service for Rooms {
 
     async fn receive(&self, incoming: Incoming) {
         match incoming.stanza.to.as_ref().map(Jid::to_bare) {
-            Some(room) if room.node().is_some() => self.0.hand_over(room, incoming).await,
+            Some(room) if room.node().is_some() => {
+                self.0.hand_over(room, Mail::Stanza(Box::new(incoming))).await
+            }
             _ => self.0.at_the_door(incoming).await,
         }
     }

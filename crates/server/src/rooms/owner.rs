@@ -110,7 +110,8 @@ impl Room {
         sheets.push(Sheet::new(self.notice(&codes)?, self.occupants.everyone()));
         sheets.push(Sheet::new(result(stanza, None)?, [who.reader.clone()]));
         // The trail has the form as it was filled in, but no password.
-        let event = event(&self.jid, &who.jid, &without_secret(stanza, filled), Ledger::Happenings, writes);
+        let event =
+            event(&self.jid, who.jid.clone(), &without_secret(stanza, filled), Ledger::Happenings, writes);
         let occupants = affected.into_iter().map(|(was, _)| was).collect();
         out.happen(
             sheets,
@@ -194,7 +195,7 @@ impl Room {
         let everyone: Vec<Occupant> = self.occupants.iter().cloned().collect();
         let mut sheets = self.send_out(&note);
         sheets.push(Sheet::new(result(stanza, None)?, [who.reader.clone()]));
-        let event = event(&self.jid, &who.jid, stanza, Ledger::Happenings, writes);
+        let event = event(&self.jid, who.jid.clone(), stanza, Ledger::Happenings, writes);
         let failure =
             Failure { before: Some(before), occupants: everyone, ..Failure::told(stanza, &who.reader) };
         out.happen(sheets, event, failure);
@@ -212,7 +213,7 @@ impl Room {
         let Ok(record) = record.with_payload([&x]) else { return };
         let tell =
             sheets.iter().map(|sheet| Sheet::new(sheet.stanza.clone(), sheet.readers.clone())).collect();
-        let event = event(&self.jid, &by, &record, Ledger::Happenings, Vec::new());
+        let event = event(&self.jid, by.clone(), &record, Ledger::Happenings, Vec::new());
         let event = archive::Draft { from: self.address.clone(), ..event };
         out.happen(sheets, event, Failure { tell, ..Failure::default() });
         self.end_if_empty();

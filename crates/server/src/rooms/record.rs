@@ -82,6 +82,31 @@ pub async fn all(vault: &Vault, domain: &str) -> Result<Vec<(BareJid, Settings)>
     Ok(rooms.into_iter().filter_map(read).collect())
 }
 
+/// The rooms that stay to which an account has a tie.
+///
+/// # Errors
+/// What the vault says.
+pub async fn ties(vault: &Vault, domain: &str, account: &BareJid) -> Result<Vec<BareJid>, VaultError> {
+    let mut tied = Vec::new();
+    for (room, _) in all(vault, domain).await? {
+        if vault.get::<Standing>(room.as_str(), account.as_str()).await?.is_some() {
+            tied.push(room);
+        }
+    }
+    Ok(tied)
+}
+
+/// Writes that end an account's ties while no server runs.
+///
+/// # Errors
+/// What the vault says.
+pub async fn strip_all(vault: &Vault, account: &BareJid) -> Result<Vec<Write>, VaultError> {
+    let domain = format!("conference.{}", account.domain());
+    let tied = ties(vault, &domain, account).await?;
+    let strip = |room: &BareJid| Write::delete::<Standing>(room.as_str(), account.as_str(), Expect::Any);
+    Ok(tied.iter().map(strip).collect())
+}
+
 /// The writes that turn what is stored of a room from `before` into `after`; `None` is a room that does not stay.
 ///
 /// # Errors

@@ -86,7 +86,7 @@ impl Room {
             sheets.extend(self.tell_change(was, *code, None, None));
         }
         sheets.push(Sheet::new(result(stanza, None)?, [who.reader.clone()]));
-        let event = event(&self.jid, &who.jid, stanza, Ledger::Happenings, writes);
+        let event = event(&self.jid, who.jid.clone(), stanza, Ledger::Happenings, writes);
         let occupants = affected.into_iter().map(|(was, _)| was).collect();
         let failure = Failure { before: Some(before), occupants, ..Failure::told(stanza, &who.reader) };
         out.happen(sheets, event, failure);

@@ -81,7 +81,7 @@ impl Room {
         fate.moderator = Some(one.address.to_string());
         fate.reason = reason;
         let write = fate.write(&self.jid, target.sequence).map_err(|error| disk_error(&error))?;
-        let event = event(&self.jid, &who.jid, &notice, Ledger::Messages, vec![write]);
+        let event = event(&self.jid, who.jid.clone(), &notice, Ledger::Messages, vec![write]);
         let answer = result(stanza, None)?;
         let sheet = Sheet {
             archived_by: Some(self.jid.as_str().into()),

@@ -196,6 +196,6 @@ impl Room {
             let x = el("x", ns::MUC_USER).append(item.build()).build();
             kept = kept.with_more([&x]).unwrap_or_else(|_| said.clone());
         }
-        event(&self.jid, &who.jid, &kept, Ledger::Messages, writes)
+        event(&self.jid, who.jid.clone(), &kept, Ledger::Messages, writes)
     }
 }

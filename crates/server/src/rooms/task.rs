@@ -95,6 +95,13 @@ impl Task {
                         Err(error) => self.refuse(*incoming, error.clone()).await,
                     }
                 }
+                Some(Mail::Forget(account, done)) => {
+                    if loaded.is_err() {
+                        loaded = self.load().await;
+                    }
+                    self.forget(&account).await;
+                    drop(done);
+                }
                 Some(Mail::Close(done)) => {
                     self.close(done).await;
                 }
@@ -227,6 +234,21 @@ impl Task {
             Err(ArchiveError::NotFound) => Ok(None),
             Err(error) => Err(StanzaError::new(StanzaCondition::InternalServerError, error.to_string())),
         }
+    }
+
+    /// An account is gone.
+    async fn forget(&mut self, account: &BareJid) {
+        while self.changes > 0 {
+            let Some(outcome) = self.outcomes.1.recv().await else { return };
+            self.settle(outcome).await;
+        }
+        let mut out = Out::default();
+        if let Some(room) = &mut self.room
+            && let Err(error) = room.forget_account(account, &mut out)
+        {
+            tracing::warn!(condition = %error.condition, "a removed account is still on the list of a room");
+        }
+        self.finish(out, None).await;
     }
 
     async fn refuse(&self, incoming: Incoming, error: StanzaError) {

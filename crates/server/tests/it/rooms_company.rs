@@ -2,10 +2,11 @@
 
 use minidom::Element;
 use server::directory::Profile;
+use server::users::NewAccount;
 
 use crate::client::{Client, child, condition};
-use crate::house::{DOMAIN, House, jid};
-use crate::rooms::{USER, enter, knock, refusal};
+use crate::house::{DOMAIN, House, PASSWORD, jid};
+use crate::rooms::{ROOM, USER, configure, enter, knock, open, refusal};
 
 const ROOMS: &str = "[{ name = \"lobby\", title = \"The lobby\" }, \
     { name = \"news\", announcements = true }, { name = \"sales\", group = \"Sales\" }]";
@@ -167,4 +168,27 @@ async fn rooms_are_found_by_their_words_and_ordered_by_who_is_there() {
     let form =
         romeo.ask("get", &format!("conference.{DOMAIN}"), &format!("<search xmlns='{SEARCH}'/>")).await;
     assert!(child(&form, "search", SEARCH).get_child("x", "jabber:x:data").is_some());
+}
+
+#[tokio::test]
+async fn a_removed_account_leaves_no_membership_to_another_of_its_name() {
+    let house = House::open().await;
+    let mut romeo = house.online("romeo", "a").await;
+    open(&mut romeo, ROOM, "Romeo").await;
+    configure(&mut romeo, ROOM, &[("membersonly", "1"), ("persistentroom", "1")]).await;
+    let member = "<query xmlns='http://jabber.org/protocol/muc#admin'>\
+        <item affiliation='member' jid='juliet@corp.example'/></query>";
+    assert_eq!(romeo.ask("set", ROOM, member).await.attr("type"), Some("result"));
+    let mut juliet = house.online("juliet", "a").await;
+    enter(&mut juliet, ROOM, "Juliet").await;
+    house.server.remove(&jid("juliet")).await.unwrap();
+    house.server.users().create(&jid("juliet"), NewAccount::new(PASSWORD)).await.unwrap();
+    let mut impostor = house.online("juliet", "a").await;
+    knock(&mut impostor, ROOM, "Juliet", "").await;
+    assert_eq!(refusal(&mut impostor).await, "registration-required");
+    drop((romeo, impostor));
+    let house = house.restart().await;
+    let mut impostor = house.online("juliet", "a").await;
+    knock(&mut impostor, ROOM, "Juliet", "").await;
+    assert_eq!(refusal(&mut impostor).await, "registration-required", "nor after a restart");
 }
