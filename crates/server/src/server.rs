@@ -24,8 +24,8 @@ use crate::history::{History, Spooled};
 use crate::http::{self, Door, Health, Web};
 use crate::invitations::Invitations;
 use crate::iq::{
-    Desk, Handler, adhoc, admin, blocking, carbons, disco, external, invite, last, ping, private, register,
-    roster, time, vcard, version, wake,
+    Desk, Handler, adhoc, admin, blocking, carbons, disco, establish, external, invite, last, ping, private,
+    register, roster, time, vcard, version, wake,
 };
 use crate::listen::{self, Hall};
 use crate::metrics::Exporter;
@@ -235,6 +235,7 @@ impl Server {
         let groups = Groups::new(vault.clone(), people.clone(), presence.clone(), shared);
         let mut handlers: Vec<Arc<dyn Handler>> = vec![
             Arc::new(ping::Ping),
+            Arc::new(establish::Establish),
             Arc::new(roster::RosterDesk { people: people.clone(), presence: presence.clone(), groups }),
             Arc::new(blocking::BlockingDesk { people: people.clone(), presence: presence.clone() }),
             Arc::new(carbons::CarbonsDesk),

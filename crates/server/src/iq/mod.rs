@@ -8,6 +8,7 @@ pub mod admin;
 pub mod blocking;
 pub mod carbons;
 pub mod disco;
+pub mod establish;
 pub mod external;
 pub mod invite;
 pub mod last;

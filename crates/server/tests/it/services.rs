@@ -382,3 +382,14 @@ async fn everybody_may_change_their_own_password() {
     assert!(can_sign_in(&house, "romeo", PASSWORD).await.is_none());
     romeo.settle().await;
 }
+
+#[tokio::test]
+async fn an_older_client_gets_the_session_that_it_asks_for() {
+    let house = House::open().await;
+    let mut romeo = house.online("romeo", "a").await;
+    for to in ["", DOMAIN] {
+        let answer =
+            romeo.ask("set", to, "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'></session>").await;
+        assert_eq!(answer.attr("type"), Some("result"), "{to}");
+    }
+}
