@@ -40,6 +40,18 @@ async fn slixmpp_talks_over_starttls_and_direct_tls() {
 }
 
 #[tokio::test]
+async fn a_push_service_wakes_a_phone_with_a_number_and_not_a_word() {
+    let component =
+        format!("[[components]]\ndomain = \"push.{DOMAIN}.example\"\nsecret = \"shared secret\"\n");
+    let mut server = Wish::default().toml(&component).prepare().await;
+    server.user("alice", PASSWORD).await;
+    server.user("bob", PASSWORD).await;
+    server.start().await;
+    assert!(server.python("push_scene.py", &["wake"]).await.ends_with("done\n"));
+    server.assert_running();
+}
+
+#[tokio::test]
 async fn slixmpp_befriends_sees_presence_and_keeps_a_roster() {
     scene("roster").await;
 }

@@ -320,6 +320,7 @@ impl Server {
             .env("XMPP_PORT", self.ports.xmpp.to_string())
             .env("XMPP_TLS_PORT", self.ports.xmpp_tls.to_string())
             .env("HTTP_PORT", self.ports.http.to_string())
+            .env("COMPONENT_PORT", self.ports.component.to_string())
             .env("NODE_PEERS", peers().join("node"))
             .env("SSL_CERT_FILE", self.certificate().await)
             .env("PYTHONDONTWRITEBYTECODE", "1");
