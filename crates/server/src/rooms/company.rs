@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use minidom::Element;
 use serde::{Deserialize, Serialize};
 use stanza::{BareJid, DomainPart};
 use vault::{Expect, Record, Vault, VaultError, Write};
@@ -19,6 +20,10 @@ use crate::config::CompanyRoom;
 use crate::directory::Profile;
 use crate::pubsub::{Offer, PubSub};
 use crate::users::{Role, UserError, Users};
+use crate::xml::{With, el};
+
+/// The namespace of hats (XEP-0317).
+pub const HATS: &str = "urn:xmpp:hats:0";
 
 /// See the module.
 #[derive(Clone)]
@@ -74,6 +79,21 @@ impl Company {
 
     fn room(&self, jid: &BareJid) -> Option<&CompanyRoom> {
         self.rooms.iter().find(|declared| declared.jid == *jid).map(|declared| &declared.room)
+    }
+
+    /// What the directory says that somebody is: their title and their groups (XEP-0317).
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn hats(&self, account: &BareJid) -> Result<Option<Element>, VaultError> {
+        let profile = Profile::find(&self.vault, account).await?;
+        let hat = |kind: &str, title: &str| {
+            el("hat", HATS).with("uri", format!("urn:chancery:{kind}")).with("title", title).build()
+        };
+        let title = profile.title.iter().map(|title| hat("title", title));
+        let hats: Vec<Element> =
+            title.chain(profile.groups.iter().map(|group| hat("group", group))).collect();
+        Ok((!hats.is_empty()).then(|| el("hats", HATS).append_all(hats).build()))
     }
 
     /// Whether the company has a room of this address.

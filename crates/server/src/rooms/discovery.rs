@@ -5,6 +5,7 @@ use stanza::{StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
 use super::catalogue::{answer_to, page};
+use super::company::HATS;
 use super::form::Form;
 use super::room::{Room, Visitor};
 use super::settings::MOST_HISTORY;
@@ -59,6 +60,7 @@ impl Room {
             ns::RSM,
             ns::MAM,
             MODERATE,
+            HATS,
             "urn:xmpp:mam:2#extended",
             "urn:xmpp:sid:0",
             "http://jabber.org/protocol/muc#request",

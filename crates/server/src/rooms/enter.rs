@@ -4,6 +4,7 @@ use archive::{Ledger, Micros};
 use stanza::{BareJid, FullJid, Jid, Kind, ResourcePart, Stanza, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
 
+use super::company::HATS;
 use super::effect::{Failure, Out, event};
 use super::occupants::{Note, Occupant, Seat};
 use super::past::Wanted;
@@ -75,6 +76,7 @@ impl Room {
                 role: affiliation.first_role(self.durable.settings.voice()),
                 seats: vec![seat],
                 id: self.occupant_id(&bare),
+                hats: self.hats.get(&bare).cloned(),
                 bare,
                 shown: [said.clone(), said.clone()],
                 said,
@@ -325,7 +327,7 @@ impl Room {
 /// What a presence says of its own: what only the room may say is left out.
 fn said(stanza: &Stanza) -> Stanza {
     let mut said = stanza.without(|child| {
-        child.ns() == ns::MUC || child.ns() == ns::MUC_USER || child.is("occupant-id", ns::OID)
+        matches!(child.ns(), ns::MUC | ns::MUC_USER | HATS) || child.is("occupant-id", ns::OID)
     });
     (said.to, said.from, said.id) = (None, None, None);
     said

@@ -26,6 +26,8 @@ pub struct Occupant {
     pub role: Role,
     /// Their resources, in the order in which they came. Never empty.
     pub seats: Vec<Seat>,
+    /// What they are in the company (XEP-0317), for those who see who they are.
+    pub hats: Option<Element>,
     /// What the last presence said, without addresses and without what a room adds.
     pub said: Stanza,
     /// The same for all visits of an account (XEP-0421).
@@ -78,7 +80,9 @@ impl Occupant {
         stanza.from = Some(self.address.clone());
         stanza.to = None;
         // Names of ours are names.
-        stanza.clone().with_more([&id, &x.build()]).unwrap_or(stanza)
+        let x = x.build();
+        let hats = self.hats.iter().filter(|_| with_address);
+        stanza.clone().with_more([&id, &x].into_iter().chain(hats)).unwrap_or(stanza)
     }
 
     /// Makes `shown` anew, after a change.

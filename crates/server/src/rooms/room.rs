@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use archive::Micros;
+use minidom::Element;
 use serde::{Deserialize, Serialize};
 use stanza::{BareJid, FullJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
 use vault::Write;
@@ -35,6 +36,8 @@ pub struct Room {
     pub(super) asks: Asks,
     /// What accounts are here by being who they are, see [`super::company`].
     by_rule: HashMap<BareJid, Affiliation>,
+    /// What accounts that came in are in the company.
+    pub(super) hats: HashMap<BareJid, Element>,
     ids: Ids,
 }
 
@@ -118,6 +121,7 @@ impl Room {
             past: None,
             asks: Asks::default(),
             by_rule: HashMap::new(),
+            hats: HashMap::new(),
             ids,
         }
     }
@@ -144,9 +148,21 @@ impl Room {
         self.by_rule.contains_key(account)
     }
 
+    /// Learns what an account is in the company (XEP-0317).
+    pub fn dress(&mut self, account: BareJid, hats: Option<Element>) {
+        match hats {
+            Some(hats) => _ = self.hats.insert(account, hats),
+            None => _ = self.hats.remove(&account),
+        }
+    }
+
     /// Learns what an account is by being who it is.
     pub fn learn(&mut self, account: BareJid, affiliation: Affiliation) {
-        self.by_rule.insert(account, affiliation);
+        // Of those who are nothing here there is no end.
+        match affiliation {
+            Affiliation::None => _ = self.by_rule.remove(&account),
+            _ => _ = self.by_rule.insert(account, affiliation),
+        }
     }
 
     /// Takes in a stanza, and the message that it wants [gone](super::retract::wanted).

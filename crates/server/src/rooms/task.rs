@@ -126,9 +126,13 @@ impl Task {
         Ok(())
     }
 
-    /// Looks up what the sender is in a room of the company: when they come in, and when that is not known.
+    /// Looks up what the sender is in the company when they come in; and in a room of the company, what they are there.
     async fn look_up(&mut self, who: &Visitor, comes_in: bool) -> Result<(), StanzaError> {
         let account = who.jid.to_bare();
+        if let (Some(room), true) = (&mut self.room, comes_in) {
+            let hats = self.office.means.company.hats(&account).await;
+            room.dress(account.clone(), hats.map_err(|error| disk_error(&error))?);
+        }
         if !self.office.means.company.has(&self.jid) {
             return Ok(());
         }

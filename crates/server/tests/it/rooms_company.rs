@@ -192,3 +192,40 @@ async fn a_removed_account_leaves_no_membership_to_another_of_its_name() {
     knock(&mut impostor, ROOM, "Juliet", "").await;
     assert_eq!(refusal(&mut impostor).await, "registration-required", "nor after a restart");
 }
+
+#[tokio::test]
+async fn who_sees_who_somebody_is_also_sees_what_they_are() {
+    let house = company().await;
+    let profile = Profile {
+        title: Some("Head of Sales".to_owned()),
+        groups: vec!["Sales".to_owned()],
+        ..Profile::default()
+    };
+    house.vault().apply(vec![profile.put(&jid("juliet")).unwrap()]).await.unwrap();
+    let mut juliet = house.online("juliet", "a").await;
+    let mut romeo = house.online("romeo", "a").await;
+    let hats = |presence: &Element| -> Vec<String> {
+        let hats = presence.get_child("hats", "urn:xmpp:hats:0");
+        hats.into_iter()
+            .flat_map(Element::children)
+            .map(|hat| hat.attr("title").unwrap().to_owned())
+            .collect()
+    };
+    let seen_in = async |romeo: &mut Client, juliet: &mut Client, room: &str| {
+        enter(romeo, room, "Romeo").await;
+        // What she says of herself does not count.
+        juliet
+            .send(&format!(
+                "<presence to='{room}/Juliet'><x xmlns='http://jabber.org/protocol/muc'/>\
+                 <hats xmlns='urn:xmpp:hats:0'><hat uri='urn:x' title='Queen'/></hats></presence>"
+            ))
+            .await;
+        let from = format!("{room}/Juliet");
+        hats(&romeo.find(|element| element.attr("from") == Some(&from)).await)
+    };
+    assert_eq!(seen_in(&mut romeo, &mut juliet, &room("lobby")).await, ["Head of Sales", "Sales"]);
+    // In a room where people go by nicks, only moderators see them.
+    let mut nurse = house.online("nurse", "a").await;
+    open(&mut nurse, ROOM, "Nurse").await;
+    assert_eq!(seen_in(&mut romeo, &mut juliet, ROOM).await, [""; 0]);
+}
