@@ -10,7 +10,10 @@ use crate::chain::Notary;
 use crate::id::{Ids, StanzaId};
 use crate::index::Index;
 use crate::writer::{Command, Writer};
-use crate::{AppendError, ArchiveError, Entry, Item, Outcome, Page, Query, Result, body, history, search};
+use crate::{
+    Act, AppendError, ArchiveError, Audited, Draft, Entry, Item, Outcome, Page, Query, Receipt, Result,
+    Selection, Walk, audit, body, history, search,
+};
 
 /// How an archive runs.
 #[derive(Debug, Clone)]
@@ -116,6 +119,41 @@ impl<T: Send + 'static> Archive<T> {
             Err(mpsc::error::SendError(Command::Append(entry, _))) => Err(Box::new(entry)),
             _ => Ok(()),
         }
+    }
+
+    /// Puts something on record that is sent to nobody, and waits until it is durable. Ordered with what was submitted
+    /// before.
+    ///
+    /// # Errors
+    /// Why it could not be stored. None of its writes has happened then.
+    pub async fn record(&self, draft: Draft) -> Result<Receipt, AppendError> {
+        let (reply, settled) = oneshot::channel();
+        self.command(Command::Record(Box::new(draft), reply)).map_err(|_| AppendError::Closed)?;
+        settled.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Adds an entry to the audit chain, and waits until it is durable. Whoever is about to show other people's words
+    /// calls this first, and shows nothing if it fails.
+    ///
+    /// # Errors
+    /// Why it could not be stored.
+    pub async fn audit(&self, act: Act) -> Result<Receipt, AppendError> {
+        let (reply, settled) = oneshot::channel();
+        self.command(Command::Audit(Box::new(act), reply)).map_err(|_| AppendError::Closed)?;
+        settled.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Entries of the audit chain, newest first, from before the one of number `before`; at most `limit`.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn audited(&self, before: Option<u64>, limit: usize) -> Result<Vec<Audited>> {
+        audit::read(&self.0.vault, before, limit).await
+    }
+
+    /// Walks over the events of a selection, oldest first, a portion at a time.
+    pub fn walk(&self, selection: Selection) -> Walk {
+        Walk::new(self.0.vault.clone(), selection)
     }
 
     /// Reads a page of someone's history (XEP-0313).

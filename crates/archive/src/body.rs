@@ -1,22 +1,22 @@
-//! What is inside an event's seal: a version, the addresses, the stanza.
+//! What is inside an event's seal: a version, the book, the addresses, the stanza.
 
 use bytes::Bytes;
 use jid::Jid;
 use vault::{DataKey, KeyId, SealedEvent, Vault, VaultError};
 
 use crate::history::Item;
-use crate::{Draft, Result};
+use crate::{Draft, Ledger, Result};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Bytes that a draft takes inside the seal.
 pub(crate) fn size(draft: &Draft) -> usize {
-    5 + draft.from.as_str().len() + draft.to.as_str().len() + draft.stanza.len()
+    6 + draft.from.as_str().len() + draft.to.as_str().len() + draft.stanza.len()
 }
 
 /// Appends a draft's content.
 pub(crate) fn write(draft: &Draft, out: &mut Vec<u8>) {
-    out.push(VERSION);
+    out.extend([VERSION, draft.ledger.code()]);
     for address in [&draft.from, &draft.to] {
         // An address has at most 3,071 bytes (RFC 7622 §3.1).
         out.extend_from_slice(&(address.as_str().len() as u16).to_le_bytes());
@@ -30,10 +30,16 @@ pub(crate) fn open(event: &SealedEvent, key: &DataKey) -> Result<Item> {
     const DAMAGED: VaultError = VaultError::Corrupt { what: "an event does not parse" };
     let context = SealedEvent::context(event.sequence, event.writer, event.time, event.key, &event.tags);
     let plain = Bytes::from(key.open(&context, &event.sealed).map_err(VaultError::from)?);
-    let (version, mut rest) = plain.split_first().ok_or(DAMAGED)?;
-    if *version != VERSION {
-        return Err(DAMAGED.into());
-    }
+    let (version, rest) = plain.split_first().ok_or(DAMAGED)?;
+    let (ledger, mut rest) = match *version {
+        // The first form did not say.
+        1 => (Ledger::Messages, rest),
+        VERSION => {
+            let (code, rest) = rest.split_first().ok_or(DAMAGED)?;
+            (Ledger::of_code(*code).ok_or(DAMAGED)?, rest)
+        }
+        _ => return Err(DAMAGED.into()),
+    };
     let mut address = || -> Option<Jid> {
         let (length, after) = rest.split_first_chunk::<2>()?;
         let (text, after) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
@@ -42,7 +48,7 @@ pub(crate) fn open(event: &SealedEvent, key: &DataKey) -> Result<Item> {
     };
     let (from, to) = (address().ok_or(DAMAGED)?, address().ok_or(DAMAGED)?);
     let stanza = plain.slice_ref(rest);
-    Ok(Item { sequence: event.sequence, time: event.time, from, to, stanza })
+    Ok(Item { sequence: event.sequence, time: event.time, ledger, from, to, stanza })
 }
 
 /// Opens events. Those whose key has been destroyed are left out: they are erased. One that has been tampered with is

@@ -49,6 +49,23 @@ pub enum Ledger {
     Messages,
     /// What happened around it: who came and went, what was changed, uploaded or fetched. Auditors read it.
     Happenings,
+    /// Who read other people's words, and who has power over them; see [`crate::Act`].
+    Audit,
+}
+
+impl Ledger {
+    /// How the seal names it.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Messages => 0,
+            Self::Happenings => 1,
+            Self::Audit => 2,
+        }
+    }
+
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        [Self::Messages, Self::Happenings, Self::Audit].into_iter().find(|ledger| ledger.code() == code)
+    }
 }
 
 /// What an event belongs to.
@@ -58,6 +75,8 @@ pub enum Conversation {
     Pair(BareJid, BareJid),
     /// A room.
     Room(BareJid),
+    /// The audit chain.
+    Audit,
 }
 
 impl Conversation {

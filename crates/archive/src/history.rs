@@ -56,6 +56,8 @@ pub struct Item {
     pub sequence: Sequence,
     /// When it was accepted.
     pub time: Micros,
+    /// Which book it is in.
+    pub ledger: Ledger,
     /// The sender.
     pub from: Jid,
     /// The recipient.
@@ -83,6 +85,7 @@ pub(crate) fn owner_tag(vault: &Vault, owner: &BareJid, ledger: Ledger) -> Blind
     let label = match ledger {
         Ledger::Messages => "owner",
         Ledger::Happenings => "happenings",
+        Ledger::Audit => "audit",
     };
     vault.blind(label, &[owner.as_str()])
 }

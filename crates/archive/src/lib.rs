@@ -11,6 +11,7 @@
 //!   key alone.
 
 mod archive;
+mod audit;
 mod body;
 mod chain;
 mod entry;
@@ -18,16 +19,19 @@ mod history;
 mod id;
 mod index;
 mod search;
+mod selection;
 mod spool;
 mod verify;
 mod writer;
 
 pub use archive::{Archive, Options};
+pub use audit::{Act, Audited, Deed};
 pub use chain::public_key;
 pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Ledger, Outcome, Receipt};
 pub use history::{Item, Page, Query};
 pub use id::StanzaId;
 pub use index::names::CHANGES;
+pub use selection::{Portion, Selection, Walk};
 pub use vault::{Micros, Sequence};
 pub use verify::{Fault, Report, verify, verify_sealed};
 

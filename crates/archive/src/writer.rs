@@ -12,11 +12,12 @@ use tokio::time::Instant;
 use vault::{Batch, Blind, Head, KeyId, Micros, Nonces, SealedEvent, Sequence, Tags, Vault, VaultError};
 
 use crate::archive::{Options, Sink};
+use crate::audit::{Act, AuditHead};
 use crate::chain::{self, GENESIS, Notary};
 use crate::index::names::Names;
 use crate::index::{Index, Indexed};
 use crate::{
-    AppendError, Archived, Conversation, Draft, Entry, Outcome, Receipt, Result, body, history, spool,
+    AppendError, Archived, Conversation, Draft, Entry, Ledger, Outcome, Receipt, Result, body, history, spool,
 };
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are entries, and a box for each would cost more")]
@@ -25,7 +26,25 @@ pub(crate) enum Command<T> {
     Append(Entry<T>, u32),
     Take(BareJid, oneshot::Sender<Result<Vec<Sequence>>>),
     Spool(BareJid, Vec<Sequence>, oneshot::Sender<Result<()>>),
+    Record(Box<Draft>, Reply),
+    Audit(Box<Act>, Reply),
     Stop(oneshot::Sender<()>),
+}
+
+/// Who waits for an event to be durable.
+pub(crate) type Reply = oneshot::Sender<Result<Receipt, AppendError>>;
+
+/// An entry on its way through a commit, and who hears what became of it.
+struct Job<T> {
+    bearer: Bearer<T>,
+    event: Option<Draft>,
+}
+
+enum Bearer<T> {
+    /// The sink.
+    Sink(T),
+    /// Somebody who waits.
+    Reply(Reply),
 }
 
 /// What a commit gave to the events of its batch.
@@ -53,6 +72,8 @@ pub(crate) struct Writer<T> {
     nonces: Nonces,
     /// Unknown after a commit whose end is uncertain.
     head: Option<Option<Head>>,
+    /// The end of the audit chain; unknown until it is asked for, and after a failure.
+    audit: Option<AuditHead>,
     signed: Sequence,
     sign_by: Option<Instant>,
 }
@@ -80,6 +101,7 @@ impl<T: Send + 'static> Writer<T> {
             index,
             nonces: Nonces::default(),
             head: Some(head),
+            audit: None,
             signed,
             sign_by: None,
         };
@@ -122,7 +144,7 @@ impl<T: Send + 'static> Writer<T> {
                     Command::Append(entry, weight) => {
                         bytes += entry.event.as_ref().map_or(0, |draft| draft.stanza.len());
                         room += weight as usize;
-                        entries.push(entry);
+                        entries.push(Job { bearer: Bearer::Sink(entry.item), event: entry.event });
                         if bytes >= BATCH_BYTES {
                             self.append(&mut entries).await;
                             bytes = 0;
@@ -136,6 +158,13 @@ impl<T: Send + 'static> Writer<T> {
                         self.append(&mut entries).await;
                         let writes = sequences.into_iter().map(|at| spool::note(&owner, at)).collect();
                         let _ = reply.send(self.vault.apply(writes).await.map(drop).map_err(Into::into));
+                    }
+                    Command::Record(draft, reply) => {
+                        entries.push(Job { bearer: Bearer::Reply(reply), event: Some(*draft) });
+                    }
+                    Command::Audit(act, reply) => {
+                        self.append(&mut entries).await;
+                        let _ = reply.send(self.audit(*act).await);
                     }
                     Command::Stop(reply) => {
                         // Nothing is added from now on; what has been is still stored.
@@ -153,12 +182,30 @@ impl<T: Send + 'static> Writer<T> {
         }
     }
 
+    /// Stores an entry of the audit chain, in a commit of its own: what was not stored is no link of that chain.
+    async fn audit(&mut self, act: Act) -> Result<Receipt, AppendError> {
+        let head = match self.audit.take() {
+            Some(head) => head,
+            None => AuditHead::load(&self.vault).await.map_err(|error| AppendError::from(&error))?,
+        };
+        let (draft, next) = head.link(&act).map_err(|error| AppendError::from(&error))?;
+        let (reply, mut answer) = oneshot::channel();
+        let alone = [Job { bearer: Bearer::Reply(reply), event: Some(draft) }];
+        let result = self.store(&alone).await;
+        self.settle(alone, result);
+        let receipt = answer.try_recv().unwrap_or(Err(AppendError::Closed))?;
+        self.audit = Some(next);
+        Ok(receipt)
+    }
+
     /// Stores entries and hands them on. Leaves the list empty.
-    async fn append(&mut self, entries: &mut Vec<Entry<T>>) {
+    async fn append(&mut self, entries: &mut Vec<Job<T>>) {
         // What stands before the first event waits for nothing.
         let exempt = entries.iter().position(|entry| entry.event.is_some()).unwrap_or(entries.len());
         for entry in entries.drain(..exempt) {
-            (self.sink)(Outcome::Exempt(entry.item));
+            if let Bearer::Sink(item) = entry.bearer {
+                (self.sink)(Outcome::Exempt(item));
+            }
         }
         if entries.is_empty() {
             return;
@@ -177,41 +224,50 @@ impl<T: Send + 'static> Writer<T> {
     }
 
     /// Hands entries on with what became of them, and then tells the index.
-    fn settle(&self, entries: impl IntoIterator<Item = Entry<T>>, result: Result<Stored, VaultError>) {
+    fn settle(&self, entries: impl IntoIterator<Item = Job<T>>, result: Result<Stored, VaultError>) {
         let mut result = result.map_err(|error| {
             tracing::error!(%error, "events could not be stored");
             AppendError::from(&error)
         });
         let mut indexed = Vec::with_capacity(result.as_ref().map_or(0, |stored| stored.tags.len()));
-        for Entry { item, event } in entries {
-            let outcome = match (event, &mut result) {
-                (None, _) => Outcome::Exempt(item),
+        for Job { bearer, event } in entries {
+            let stored = match (event, &mut result) {
+                (None, _) => None,
                 (Some(mut draft), Ok(stored)) => {
                     let receipt = Receipt { sequence: stored.next, time: stored.time };
                     let tags = stored.tags.next().unwrap_or_default();
                     let names = Names::of_draft(&mut draft);
                     indexed.push(Indexed { sequence: receipt.sequence, tags, text: draft.text, names });
                     stored.next = stored.next.next();
-                    Outcome::Archived(Archived::new(item, receipt))
+                    Some(Ok(receipt))
                 }
-                (Some(_), Err(error)) => Outcome::Failed(item, error.clone()),
+                (Some(_), Err(error)) => {
+                    counter!("chancery_archive_failures_total").increment(1);
+                    Some(Err(error.clone()))
+                }
             };
-            if matches!(outcome, Outcome::Failed(..)) {
-                counter!("chancery_archive_failures_total").increment(1);
+            match (bearer, stored) {
+                (Bearer::Sink(item), None) => (self.sink)(Outcome::Exempt(item)),
+                (Bearer::Sink(item), Some(Ok(receipt))) => {
+                    (self.sink)(Outcome::Archived(Archived::new(item, receipt)));
+                }
+                (Bearer::Sink(item), Some(Err(error))) => (self.sink)(Outcome::Failed(item, error)),
+                (Bearer::Reply(reply), stored) => {
+                    let _ = reply.send(stored.unwrap_or(Err(AppendError::Closed)));
+                }
             }
-            (self.sink)(outcome);
         }
         self.index.offer(indexed);
     }
 
     /// Stores the events of a batch.
-    async fn store(&mut self, entries: &[Entry<T>]) -> Result<Stored, VaultError> {
+    async fn store(&mut self, entries: &[Job<T>]) -> Result<Stored, VaultError> {
         let head = self.head().await?;
         // An event is never older than the one before, even if the clock is set back.
         let time = Micros::now().max(head.map_or(Micros(i64::MIN), |head| head.time));
         let drafts: Vec<&Draft> = entries.iter().filter_map(|entry| entry.event.as_ref()).collect();
         let period = period(time);
-        let ids: Vec<KeyId> = drafts.iter().map(|draft| self.key_id(&draft.conversation, &period)).collect();
+        let ids: Vec<KeyId> = drafts.iter().map(|draft| self.key_id(draft, &period)).collect();
         let keys = self.vault.data_keys(&ids).await?;
 
         let mut sequence = head.map_or(Sequence(1), |head| head.sequence.next());
@@ -314,13 +370,20 @@ impl<T: Send + 'static> Writer<T> {
         Ok(sequences)
     }
 
-    fn key_id(&self, conversation: &Conversation, period: &[u8; 4]) -> KeyId {
+    /// One key for what one sender says in one conversation in one period, so that erasing it takes nothing from others.
+    fn key_id(&self, draft: &Draft, period: &[u8; 4]) -> KeyId {
         let blinder = self.vault.blinder();
-        match conversation {
+        let sender = draft.from.to_bare();
+        let sender = sender.as_str().as_bytes();
+        match &draft.conversation {
             Conversation::Pair(one, other) => {
-                blinder.blind("key pair", &[one.as_str().as_bytes(), other.as_str().as_bytes(), period])
+                let parts = [one.as_str().as_bytes(), other.as_str().as_bytes(), sender, period];
+                blinder.blind("key pair", &parts)
             }
-            Conversation::Room(room) => blinder.blind("key room", &[room.as_str().as_bytes(), period]),
+            Conversation::Room(room) => {
+                blinder.blind("key room", &[room.as_str().as_bytes(), sender, period])
+            }
+            Conversation::Audit => blinder.blind("key audit", &[period]),
         }
     }
 
@@ -331,6 +394,9 @@ impl<T: Send + 'static> Writer<T> {
         let (from, to) = (draft.from.to_bare(), draft.to.to_bare());
         if from != to {
             tags.push(history::pair_tag(&self.vault, from.as_str(), to.as_str()));
+        }
+        if draft.ledger == Ledger::Audit {
+            tags.push(crate::audit::tag(&self.vault));
         }
         tags
     }

@@ -130,7 +130,8 @@ proptest! {
                 let owners = draft.owners.to_vec();
                 let (from, to, stanza) = (draft.from.clone(), draft.to.clone(), draft.stanza.clone());
                 let receipt = trail.store(draft).await;
-                let item = Item { sequence: receipt.sequence, time: receipt.time, from, to, stanza };
+                let ledger = archive::Ledger::Messages;
+                let item = Item { sequence: receipt.sequence, time: receipt.time, ledger, from, to, stanza };
                 told.push(Told { owners, item });
             }
             let place = |n: usize| Sequence(n as u64 + 1);

@@ -150,9 +150,7 @@ impl Post {
     /// # Errors
     /// Why it could not be stored. None of its writes has happened then.
     pub async fn record(&self, event: Draft) -> Result<(), AppendError> {
-        let (reply, settled) = oneshot::channel();
-        self.trail.submit(Entry { item: Judged(Mail::Minute(reply)), event: Some(event) }).await;
-        settled.await.unwrap_or(Err(AppendError::Closed))
+        self.trail.record(event).await.map(drop)
     }
 
     async fn pass(&self, mut letter: Letter) {
@@ -274,9 +272,6 @@ pub fn settle(router: &Router, outcome: Outcome<Judged>) {
         Outcome::Failed(judged, error) => match judged.into_mail() {
             Mail::Letter(letter) => router.bounce(&letter.stanza, append_error(&error)),
             Mail::Circular(circular) => circular.fail(append_error(&error)),
-            Mail::Minute(reply) => {
-                let _ = reply.send(Err(error));
-            }
         },
     }
 }
