@@ -10,7 +10,6 @@ use bytes::Bytes;
 use policy::{Facts, Rules, Verdict};
 use smallvec::SmallVec;
 use stanza::{BareJid, Child, ErrorType, Jid, Kind, Stanza, StanzaCondition, StanzaError};
-use tokio::sync::oneshot;
 use vault::VaultError;
 
 use crate::fates::{Fates, RETRACT};
@@ -53,8 +52,6 @@ pub enum Mail {
     Letter(Letter),
     /// From a service to many.
     Circular(Circular),
-    /// To nobody: it is only put on record, and whoever waits for that is told.
-    Minute(oneshot::Sender<Result<(), AppendError>>),
 }
 
 /// Mail that the policy lets pass.

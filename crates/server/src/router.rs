@@ -196,10 +196,6 @@ impl Router {
         match mail {
             Mail::Letter(letter) => self.letter(&letter, receipt.map(|receipt| receipt.sequence)),
             Mail::Circular(circular) => self.circular(&circular, receipt),
-            Mail::Minute(reply) => {
-                // Who does not wait any more does not mind.
-                let _ = reply.send(Ok(()));
-            }
         }
     }
 
