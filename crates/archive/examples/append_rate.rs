@@ -149,6 +149,7 @@ fn draft(people: &[Jid], dice: &mut Dice, n: usize) -> Draft {
         text: Some(text),
         writes: Vec::new(),
         spool: None,
+        through: None,
     }
 }
 

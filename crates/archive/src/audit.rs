@@ -131,6 +131,7 @@ impl AuditHead {
             about: None,
             writes: vec![Write::put("", "audit", &next, Expect::Any)?],
             spool: None,
+            through: None,
             ledger: Ledger::Audit,
         };
         Ok((draft, next))

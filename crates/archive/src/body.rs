@@ -1,5 +1,7 @@
 //! What is inside an event's seal: a version, the book, the addresses, the stanza.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use jid::Jid;
 use vault::{DataKey, KeyId, SealedEvent, Vault, VaultError};
@@ -66,4 +68,34 @@ pub(crate) async fn open_all(vault: &Vault, events: &[SealedEvent]) -> Result<Ve
         }
     }
     Ok(items)
+}
+
+/// The addresses that the stanza shows its reader, which in a room are not the real ones; the real ones where it shows
+/// none.
+pub(crate) fn shown(item: &Item) -> (Cow<'_, Jid>, Cow<'_, Jid>) {
+    // The head is as our own writer leaves it: single quotes, and no `>` but the one at its end.
+    let head = item.stanza.split(|byte| *byte == b'>').next().unwrap_or_default();
+    let head = std::str::from_utf8(head).unwrap_or_default();
+    let address = |attribute: &str, real| {
+        let written =
+            head.split_once(attribute).and_then(|(_, rest)| rest.split_once('\'')).map(|(value, _)| value);
+        // Nearly always the real one.
+        match written
+            .filter(|written| *written != Jid::as_str(real))
+            .and_then(|written| Jid::new(&plain(written)).ok())
+        {
+            Some(shown) => Cow::Owned(shown),
+            None => Cow::Borrowed(real),
+        }
+    };
+    (address(" from='", &item.from), address(" to='", &item.to))
+}
+
+/// The text of an attribute.
+fn plain(value: &str) -> Cow<'_, str> {
+    if !value.contains('&') {
+        return value.into();
+    }
+    let references = [("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&quot;", "\""), ("&amp;", "&")];
+    references.iter().fold(value.to_owned(), |text, (reference, plain)| text.replace(reference, plain)).into()
 }

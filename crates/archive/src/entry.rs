@@ -25,6 +25,8 @@ pub struct Draft {
     pub from: Jid,
     /// The recipient.
     pub to: Jid,
+    /// The room that it goes through from one occupant to another: its owners find it with that room.
+    pub through: Option<BareJid>,
     /// The whole stanza as XML, with `xmlns='jabber:client'` on it.
     pub stanza: Bytes,
     /// What search should find it by; usually the body.

@@ -12,8 +12,11 @@ pub struct Query {
     /// Which of the owner's books.
     pub ledger: Ledger,
     /// With whom: a bare address matches all its resources, a full one only itself (XEP-0313 §4.1.1). The owner's
-    /// own bare address matches only what they wrote to themselves.
+    /// own bare address matches only what they wrote to themselves. What counts is the addresses that the stanza shows,
+    /// so what went through a room is found with occupants, not with the people behind them.
     pub with: Option<Jid>,
+    /// Only what this account sent, whatever the stanza shows.
+    pub by: Option<BareJid>,
     /// Not older than this.
     pub start: Option<Micros>,
     /// Not younger than this.
@@ -37,6 +40,7 @@ impl Default for Query {
         Self {
             ledger: Ledger::default(),
             with: None,
+            by: None,
             start: None,
             end: None,
             after: None,
@@ -162,6 +166,7 @@ struct Source<'a> {
     mine: Option<Blind>,
     /// Decided inside the seal.
     with: Option<&'a Jid>,
+    by: Option<&'a BareJid>,
     ids: Option<Vec<Sequence>>,
 }
 
@@ -172,37 +177,38 @@ impl<'a> Source<'a> {
             ids.dedup();
             ids
         });
-        let mut source = Self { vault, owner, tag: mine, mine: None, with: query.with.as_ref(), ids };
-        if let Some(with) = &query.with
-            && source.ids.is_none()
-        {
-            let peer = with.to_bare();
-            if peer != *owner {
-                source.tag = pair_tag(vault, owner.as_str(), peer.as_str());
-                source.mine = Some(mine);
-            }
+        let (with, by) = (query.with.as_ref(), query.by.as_ref());
+        let peers = [with.map(Jid::to_bare), by.cloned()];
+        let peer = peers.into_iter().flatten().find(|peer| peer != owner);
+        let mut source = Self { vault, owner, tag: mine, mine: None, with, by, ids };
+        if let (Some(peer), None) = (peer, &source.ids) {
+            source.tag = pair_tag(vault, owner.as_str(), peer.as_str());
+            source.mine = Some(mine);
         }
         source
     }
 
     /// Whether every event with the tag matches, so that counting needs no keys.
     fn tag_decides(&self) -> bool {
-        self.with.is_none() && self.ids.is_none()
+        self.with.is_none() && self.by.is_none() && self.ids.is_none()
     }
 
     fn matches(&self, item: &Item) -> bool {
-        self.with.is_none_or(|with| {
-            let is_with = |address: &Jid| match with.is_full() {
-                true => address == with,
-                false => address.to_bare() == with.to_bare(),
-            };
-            match (item.from.to_bare() == *self.owner, item.to.to_bare() == *self.owner) {
-                (true, false) => is_with(&item.to),
-                (false, true) => is_with(&item.from),
-                (true, true) => is_with(&item.from) || is_with(&item.to),
-                (false, false) => is_with(&item.from) || is_with(&item.to),
-            }
-        })
+        self.by.is_none_or(|by| item.from.to_bare() == *by)
+            && self.with.is_none_or(|with| self.is_with(with, item))
+    }
+
+    fn is_with(&self, with: &Jid, item: &Item) -> bool {
+        let is_with = |address: &Jid| match with.is_full() {
+            true => address == with,
+            false => address.to_bare() == with.to_bare(),
+        };
+        let (from, to) = body::shown(item);
+        match (from.to_bare() == *self.owner, to.to_bare() == *self.owner) {
+            (true, false) => is_with(&to),
+            (false, true) => is_with(&from),
+            (true, true) | (false, false) => is_with(&from) || is_with(&to),
+        }
     }
 
     /// Up to `limit` messages in the direction of reading.

@@ -398,6 +398,11 @@ impl<T: Send + 'static> Writer<T> {
         if draft.ledger == Ledger::Audit {
             tags.push(crate::audit::tag(&self.vault));
         }
+        for (room, owner) in
+            draft.through.iter().flat_map(|room| draft.owners.iter().map(move |owner| (room, owner)))
+        {
+            tags.push(history::pair_tag(&self.vault, owner.as_str(), room.as_str()));
+        }
         tags
     }
 }

@@ -145,6 +145,7 @@ proptest! {
                 let query = Query {
                     ledger: Default::default(),
                     with,
+                    by: None,
                     start: question.start.map(moment),
                     end: question.end.map(moment),
                     after: question.after.map(place),

@@ -42,16 +42,29 @@ pub struct History {
 pub struct Book<'a> {
     /// Whose it is. The results come from this address.
     pub owner: &'a BareJid,
-    /// It is a room's, and holds nothing older than this: an earlier room of the name was another one.
-    pub room_since: Option<Micros>,
+    /// It is a room's.
+    pub room: Option<RoomBook>,
     /// Who reads.
-    pub session: &'a Session,
+    pub reader: &'a Jid,
+    /// What may wait for the reader.
+    pub bounds: Bounds,
 }
 
-impl<'a> Book<'a> {
-    fn own(request: &'a Request<'_>) -> Self {
-        Self { owner: &request.user.jid, room_since: None, session: request.session }
-    }
+/// What is particular about a room's archive.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomBook {
+    /// It holds nothing older than this: an earlier room of the name was another one.
+    pub since: Micros,
+    /// The reader may know who is behind a nick.
+    pub open_names: bool,
+}
+
+/// What a question to an archive is answered with, in this order.
+pub struct Reading {
+    /// The messages.
+    pub results: Vec<Outgoing>,
+    /// What the answer to the question itself carries.
+    pub end: Element,
 }
 
 #[async_trait]
@@ -74,41 +87,47 @@ impl Handler for History {
         request.session.pending.settled().await;
         match request.payload.name() {
             "prefs" => preferences(&request),
-            _ => self.answer(&Book::own(&request), request.set, &request.payload).await,
+            _ => {
+                let (reader, outbox) = (request.session.jid.clone().into(), &request.session.outbox);
+                let book =
+                    Book { owner: &request.user.jid, room: None, reader: &reader, bounds: outbox.bounds() };
+                let Reading { results, end } = self.answer(&book, request.set, &request.payload).await?;
+                outbox.push_all(results.into_iter().map(Parcel::stanza));
+                Ok(Some(end))
+            }
         }
     }
 }
 
 impl History {
-    /// Answers a question about an archive; the results of a query are sent before this returns.
+    /// Answers a question about an archive.
     ///
     /// # Errors
     /// What is wrong with the question, or what the archive says.
-    pub async fn answer(&self, book: &Book<'_>, set: bool, payload: &Element) -> Answer {
-        match payload.name() {
-            "query" if set => self.query(book, payload).await.map(Some),
-            "query" => Ok(Some(form())),
-            "metadata" if !set => Ok(Some(
-                metadata(&self.trail, book.owner, book.room_since)
-                    .await
-                    .unwrap_or_else(|| el("metadata", MAM).build()),
-            )),
-            _ => Err(StanzaCondition::BadRequest.into()),
-        }
+    pub async fn answer(
+        &self,
+        book: &Book<'_>,
+        set: bool,
+        payload: &Element,
+    ) -> Result<Reading, StanzaError> {
+        let end = match payload.name() {
+            "query" if set => return self.query(book, payload).await,
+            "query" => form(),
+            "metadata" if !set => {
+                let since = book.room.map(|room| room.since);
+                let found = metadata(&self.trail, book.owner, since).await;
+                found.unwrap_or_else(|| el("metadata", MAM).build())
+            }
+            _ => return Err(StanzaCondition::BadRequest.into()),
+        };
+        Ok(Reading { results: Vec::new(), end })
     }
 
-    async fn query(&self, book: &Book<'_>, payload: &Element) -> Result<Element, StanzaError> {
+    async fn query(&self, book: &Book<'_>, payload: &Element) -> Result<Reading, StanzaError> {
         let wanted = self.parse(payload)?;
         let mut query = wanted.query;
-        if let Some(since) = book.room_since {
-            query.start = query.start.max(Some(since));
-            // Who really spoke is not for everybody to know, so a room's archive is not filtered by it.
-            if query.with.take().is_some_and(|with| with != *book.owner) {
-                return Err(StanzaError::new(
-                    StanzaCondition::FeatureNotImplemented,
-                    "A room's archive cannot be filtered by person.",
-                ));
-            }
+        if let Some(room) = book.room {
+            room.narrow(book.owner, &mut query)?;
         }
         // Zero asks for the count alone (XEP-0059 §2.7).
         let only_count = query.limit == 0;
@@ -121,7 +140,7 @@ impl History {
         if query.backwards {
             page.items.sort_by_key(|item| item.sequence);
         }
-        page.complete &= fit(&mut page.items, query.backwards, book.session.outbox.bounds());
+        page.complete &= fit(&mut page.items, query.backwards, book.bounds);
         let mut set = el("set", ns::RSM);
         if let (Some(first), Some(last)) = (page.items.first(), page.items.last()) {
             set = set.append(text("first", ns::RSM, self.trail.id(first.sequence).as_str())).append(text(
@@ -140,20 +159,16 @@ impl History {
         if wanted.flip {
             page.items.reverse();
         }
-        self.send(book, payload.attr("queryid"), &page.items);
+        let results = self.results(book, payload.attr("queryid"), &page.items);
         let complete = page.complete.then_some("true");
-        Ok(el("fin", MAM).with("complete", complete).append(set.build()).build())
+        Ok(Reading { results, end: el("fin", MAM).with("complete", complete).append(set.build()).build() })
     }
 
-    /// Sends the results: one buffer, one slice a message.
-    fn send(&self, book: &Book<'_>, query_id: Option<&str>, items: &[Item]) {
+    /// Writes the results: one buffer, one slice a message.
+    fn results(&self, book: &Book<'_>, query_id: Option<&str>, items: &[Item]) -> Vec<Outgoing> {
         let mut head = Vec::with_capacity(256);
-        Head {
-            from: Some(book.owner.as_str()),
-            to: Some(book.session.jid.as_str()),
-            ..Head::new(Kind::Message)
-        }
-        .write(&mut head, None);
+        Head { from: Some(book.owner.as_str()), to: Some(book.reader.as_str()), ..Head::new(Kind::Message) }
+            .write(&mut head, None);
         head.extend_from_slice(b"<result xmlns='urn:xmpp:mam:2'");
         if let Some(id) = query_id {
             head.extend_from_slice(b" queryid='");
@@ -178,11 +193,12 @@ impl History {
         }
         let buffer = buffer.freeze();
         let mut start = 0;
-        book.session.outbox.push_all(ends.into_iter().map(|end| {
+        let each = ends.into_iter().map(|end| {
             let head = buffer.slice(start..end);
             start = end;
-            Parcel::stanza(Outgoing { head, tail: Bytes::new() })
-        }));
+            Outgoing { head, tail: Bytes::new() }
+        });
+        each.collect()
     }
 
     fn parse(&self, query: &Element) -> Result<Wanted, StanzaError> {
@@ -257,6 +273,26 @@ impl History {
 
     fn sequence(&self, id: &str) -> Result<Sequence, StanzaError> {
         self.trail.sequence(id).ok_or_else(not_found)
+    }
+}
+
+impl RoomBook {
+    /// Bounds a query by what this room is and by what its reader may know.
+    fn narrow(self, room: &BareJid, query: &mut Query) -> Result<(), StanzaError> {
+        query.start = query.start.max(Some(self.since));
+        let Some(with) = query.with.take().filter(|with| with != room) else { return Ok(()) };
+        if with.to_bare() == *room {
+            query.with = Some(with);
+        } else if !self.open_names {
+            let words = "Who is behind a nick is not for you to know here; name the occupant instead.";
+            return Err(StanzaError::new(StanzaCondition::Forbidden, words));
+        } else if with.is_full() {
+            let words = "A room's archive is filtered by occupants and by accounts, not by their clients.";
+            return Err(StanzaError::new(StanzaCondition::FeatureNotImplemented, words));
+        } else {
+            query.by = Some(with.into_bare());
+        }
+        Ok(())
     }
 }
 

@@ -243,6 +243,7 @@ impl Post {
             id: stanza.id.as_deref().map(Into::into),
             about: present::target(stanza),
             spool,
+            through: None,
             writes: Vec::new(),
             ledger: Ledger::Messages,
         })

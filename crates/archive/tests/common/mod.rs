@@ -33,6 +33,7 @@ pub fn draft(from: &str, to: &str, body: &str) -> Draft {
         text: Some(body.to_owned()),
         writes: Vec::new(),
         spool: None,
+        through: None,
     }
 }
 

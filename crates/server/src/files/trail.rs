@@ -58,6 +58,7 @@ fn draft(file: &File, what: Element, by_owner: bool) -> Draft {
         text: Some(file.name.clone()),
         writes: Vec::new(),
         spool: None,
+        through: None,
         ledger: Ledger::Happenings,
         id: None,
         about: None,

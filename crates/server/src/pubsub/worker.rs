@@ -376,6 +376,7 @@ pub fn event(owner: &BareJid, from: &Jid, told: &Element, text: Option<String>) 
         about: None,
         writes: Vec::new(),
         spool: None,
+        through: None,
         ledger: Ledger::Happenings,
     })
 }

@@ -100,6 +100,7 @@ pub fn event(
         id: stanza.id.clone(),
         about: crate::present::target(stanza),
         spool: None,
+        through: None,
         writes,
         ledger,
     }

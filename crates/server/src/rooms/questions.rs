@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use archive::Micros;
-use stanza::{BareJid, Jid, Kind, Stanza, StanzaCondition, StanzaError};
+use stanza::{BareJid, Jid, Kind, Outgoing, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::oneshot;
 use xmpp_parsers::ns;
 
@@ -16,12 +16,12 @@ use super::record::RoomCard;
 use super::room::{Room, Visitor};
 use super::standing::Affiliation;
 use super::task::Task;
-use crate::history::Book;
+use crate::history::{Book, Reading, RoomBook};
 use crate::iq::vcard_forms::{TEMP, VCARD4};
-use crate::outbox::Parcel;
+use crate::outbox::{Bounds, Parcel};
 use crate::post::disk_error;
 use crate::router::outgoing;
-use crate::service::{Circular, Reader};
+use crate::service::{Circular, Reader, Sheet};
 use crate::session::Errand;
 use crate::xml::el;
 
@@ -47,17 +47,13 @@ pub(super) fn is_one(stanza: &Stanza) -> bool {
 impl Task {
     pub(super) async fn question(&mut self, who: &Visitor, stanza: Stanza, errand: Option<Errand>) {
         let Some(room) = &self.room else { return };
-        let since = Micros(room.durable.created);
+        let book = RoomBook { since: Micros(room.durable.created), open_names: room.knows_addresses(who) };
         let admitted = room.question(who, &stanza).and_then(|question| {
-            let Reader::Session(session) = &who.reader else {
-                let words = "This is answered to people of this server only.";
-                return Err(StanzaError::new(StanzaCondition::FeatureNotImplemented, words));
-            };
             let place = Arc::clone(&self.office.waiting).try_acquire_owned();
             let place = place.map_err(|_| StanzaError::from(StanzaCondition::ResourceConstraint))?;
-            Ok((question, Arc::clone(session), place))
+            Ok((question, place))
         });
-        let (question, session, place) = match admitted {
+        let (question, place) = match admitted {
             Ok(found) => found,
             Err(error) => {
                 let mut out = Out::default();
@@ -66,14 +62,24 @@ impl Task {
             }
         };
         let before = self.office.fence().await;
-        let (office, room) = (Arc::clone(&self.office), self.jid.clone());
+        let (office, room, reader) = (Arc::clone(&self.office), self.jid.clone(), who.reader.clone());
+        let jid = Jid::from(who.jid.clone());
         tokio::spawn(async move {
             let _ = before.await;
             let Ok(_turn) = office.answering.acquire().await else { return };
+            let mut results = Vec::new();
             let answer = match question {
                 Question::Archive => {
-                    let book = Book { owner: &room, room_since: Some(since), session: &session };
-                    office.read(&book, &stanza).await
+                    let bounds = match &reader {
+                        Reader::Session(session) => session.outbox.bounds(),
+                        Reader::Outside(_) => Bounds::default(),
+                    };
+                    let book = Book { owner: &room, room: Some(book), reader: &jid, bounds };
+                    let reading = office.read(&book, &stanza).await;
+                    reading.map(|reading| {
+                        results = reading.results;
+                        Some(reading.end)
+                    })
                 }
                 Question::Room => office.card(room.as_str()).await,
                 Question::Occupant(account) => {
@@ -83,9 +89,7 @@ impl Task {
             };
             let answer = answer.and_then(|payload| result(&stanza, payload.as_ref()));
             let reply = answer.map_or_else(|error| error.reply_to(&stanza), Some);
-            if let Some(reply) = reply {
-                session.outbox.push(Parcel::stanza(outgoing(&reply, &session.jid.clone().into())));
-            }
+            office.hand_out(&reader, results, reply).await;
             drop((errand, place));
         });
     }
@@ -101,7 +105,24 @@ impl Office {
         before
     }
 
-    async fn read(&self, book: &Book<'_>, stanza: &Stanza) -> crate::iq::Answer {
+    /// Sends what was found, and the answer behind it.
+    async fn hand_out(&self, reader: &Reader, results: Vec<Outgoing>, reply: Option<Stanza>) {
+        match reader {
+            Reader::Session(session) => {
+                let to = session.jid.clone().into();
+                let reply = reply.map(|reply| outgoing(&reply, &to));
+                session.outbox.push_all(results.into_iter().chain(reply).map(Parcel::stanza));
+            }
+            Reader::Outside(_) => {
+                // What the archive holds was a stanza when it came, and is one again.
+                let results = results.iter().filter_map(restored);
+                let sheets = results.chain(reply).map(|stanza| Sheet::new(stanza, [reader.clone()]));
+                self.answer(Circular::of(sheets.collect())).await;
+            }
+        }
+    }
+
+    async fn read(&self, book: &Book<'_>, stanza: &Stanza) -> Result<Reading, StanzaError> {
         let [child] = stanza.children() else { return Err(StanzaCondition::BadRequest.into()) };
         self.means.history.answer(book, stanza.is_type("set"), &stanza.payload_element(child)).await
     }
@@ -113,7 +134,22 @@ impl Office {
     }
 }
 
+/// Bytes for the wire as a stanza again.
+fn restored(result: &Outgoing) -> Option<Stanza> {
+    let mut xml = format!("<message xmlns='{}'", stanza::ns::CLIENT).into_bytes();
+    xml.extend_from_slice(result.head.strip_prefix(b"<message")?);
+    Stanza::parse(&xml).ok()
+}
+
 impl Room {
+    /// Whether what a question is about is here. The card of somebody from outside is where they are.
+    pub(super) fn has_here(&self, stanza: &Stanza) -> bool {
+        let asked =
+            stanza.to.as_ref().and_then(Jid::resource).and_then(|nick| self.occupants.named(nick.as_str()));
+        let seat = asked.and_then(|one| one.seats.first());
+        seat.is_none_or(|seat| matches!(seat.reader, Reader::Session(_)))
+    }
+
     fn question(&self, who: &Visitor, stanza: &Stanza) -> Result<Question, StanzaError> {
         let nick = stanza.to.as_ref().and_then(Jid::resource);
         match nick {
@@ -128,6 +164,14 @@ impl Room {
                 Ok(if stanza.has("vCard", TEMP) { Question::Room } else { Question::Archive })
             }
         }
+    }
+
+    /// Whether somebody may know who is behind a nick, in the room or not.
+    fn knows_addresses(&self, who: &Visitor) -> bool {
+        let is_admin = self.affiliation(&who.jid.to_bare()) >= Affiliation::Admin;
+        is_admin
+            || self.durable.settings.open_names
+            || self.occupants.of(&who.jid).is_some_and(|one| self.sees_addresses(one))
     }
 
     /// Whoever may come in may read what was said, and whoever is in (XEP-0313 §5.2.1).

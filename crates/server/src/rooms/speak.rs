@@ -156,6 +156,7 @@ impl Room {
             id: stanza.id.clone(),
             about: present::target(stanza),
             spool: None,
+            through: Some(self.jid.clone()),
             writes: Vec::new(),
             ledger: Ledger::Messages,
         };

@@ -170,7 +170,8 @@ impl Task {
         let mut out = Out::default();
         if let Err(error) = self.prepare(&who, &stanza).await {
             out.refuse(&stanza, error, &who.reader);
-        } else if questions::is_one(&stanza) {
+        } else if questions::is_one(&stanza) && self.room.as_ref().is_some_and(|room| room.has_here(&stanza))
+        {
             return self.question(&who, stanza, errand).await;
         } else {
             let target = self.target(&stanza).await;

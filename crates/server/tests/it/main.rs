@@ -29,6 +29,7 @@ mod restart;
 mod retraction;
 mod rooms;
 mod rooms_admin;
+mod rooms_archive;
 mod rooms_company;
 mod rooms_owner;
 mod rooms_scale;

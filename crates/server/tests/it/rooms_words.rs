@@ -389,7 +389,7 @@ async fn a_rooms_archive_is_read_by_who_may_come_in_and_shows_no_real_addresses(
         "<query xmlns='{MAM}'><x xmlns='{FORMS}' type='submit'><field var='FORM_TYPE'><value>{MAM}</value></field>\
          <field var='with'><value>juliet@corp.example</value></field></x></query>"
     );
-    assert_eq!(condition(&nurse.ask("set", ROOM, &with).await), "feature-not-implemented");
+    assert_eq!(condition(&nurse.ask("set", ROOM, &with).await), "forbidden");
     let metadata = nurse.ask("get", ROOM, &format!("<metadata xmlns='{MAM}'/>")).await;
     assert_eq!(child(child(&metadata, "metadata", MAM), "end", MAM).attr("id"), Some(id));
     configure(&mut romeo, ROOM, &[("membersonly", "1")]).await;
