@@ -7,12 +7,44 @@ use vault::{Checkpoint, EventHash, Head, Micros, SealedEvent, Sequence};
 /// What the first event of a chain follows.
 pub(crate) const GENESIS: EventHash = [0; 32];
 
-/// The chain's next link: SHA-256 over the link before, everything that stands in the clear, and the SHA-256 of the
-/// sealed body. The body enters as a digest, so that it can be dropped one day without breaking the chain.
+/// An event as the chain sees it: everything that stands in the clear, and the SHA-256 of the sealed body. The body enters
+/// as a digest, so that it can be dropped one day without breaking the chain.
+pub(crate) fn leaf(event: &SealedEvent) -> EventHash {
+    let mut hash = Sha256::new();
+    hash.update(b"chancery event 2");
+    describe(&mut hash, event);
+    hash.finalize().into()
+}
+
+/// The chain's next link. The event enters as one digest, so that a place in the chain can be proven to an outsider without
+/// showing who the events around it are from.
 pub(crate) fn link(previous: &EventHash, event: &SealedEvent) -> EventHash {
+    join(previous, &leaf(event))
+}
+
+pub(crate) fn join(previous: &EventHash, leaf: &EventHash) -> EventHash {
+    let mut hash = Sha256::new();
+    hash.update(b"chancery chain 2");
+    hash.update(previous);
+    hash.update(leaf);
+    hash.finalize().into()
+}
+
+/// Whether an event bears the hash of what follows `previous`, in the form of today or the first one.
+pub(crate) fn follows(previous: &EventHash, event: &SealedEvent) -> bool {
+    link(previous, event) == event.hash || first_link(previous, event) == event.hash
+}
+
+/// The first form, which had no digest of the event alone.
+fn first_link(previous: &EventHash, event: &SealedEvent) -> EventHash {
     let mut hash = Sha256::new();
     hash.update(b"chancery chain 1");
     hash.update(previous);
+    describe(&mut hash, event);
+    hash.finalize().into()
+}
+
+fn describe(hash: &mut Sha256, event: &SealedEvent) {
     hash.update(event.sequence.0.to_le_bytes());
     hash.update(event.writer.to_le_bytes());
     hash.update(event.time.0.to_le_bytes());
@@ -22,7 +54,6 @@ pub(crate) fn link(previous: &EventHash, event: &SealedEvent) -> EventHash {
         hash.update(tag.as_bytes());
     }
     hash.update(Sha256::digest(&event.sealed));
-    hash.finalize().into()
 }
 
 /// Signs checkpoints.

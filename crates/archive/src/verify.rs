@@ -164,7 +164,7 @@ async fn walk(
             if event.sequence != expected {
                 report
                     .note(Fault::Missing { from: expected, to: Sequence(event.sequence.0.wrapping_sub(1)) });
-            } else if chain::link(&previous, &event) != event.hash {
+            } else if !chain::follows(&previous, &event) {
                 report.note(Fault::Broken { sequence: event.sequence });
             } else if !opens(keys, &event).await? {
                 report.note(Fault::Foreign { sequence: event.sequence });
@@ -221,7 +221,7 @@ pub(crate) async fn foreign_in_the_tail(vault: &Vault) -> Result<Option<Sequence
         let events = vault.store().scan(after, CHUNK).await?;
         let Some(last) = events.last().map(|event| event.sequence) else { return Ok(None) };
         for event in &events {
-            if chain::link(&previous, event) != event.hash || !opens(Some(vault), event).await? {
+            if !chain::follows(&previous, event) || !opens(Some(vault), event).await? {
                 return Ok(Some(event.sequence));
             }
             previous = event.hash;

@@ -187,12 +187,7 @@ async fn checkpoints_can_be_neither_forged_nor_left_out_nor_cut_off_with_what_th
     assert!(examine(folder.path(), &key, all.last()).await.is_whole());
 }
 
-/// What somebody without the keys can append so that the chain holds.
-fn forged(after: &Head, like: &SealedEvent) -> SealedEvent {
-    let mut event = SealedEvent { sequence: after.sequence.next(), ..like.clone() };
-    let mut hash = Sha256::new();
-    hash.update(b"chancery chain 1");
-    hash.update(after.hash);
+fn describe(hash: &mut Sha256, event: &SealedEvent) {
     hash.update(event.sequence.0.to_le_bytes());
     hash.update(event.writer.to_le_bytes());
     hash.update(event.time.0.to_le_bytes());
@@ -200,6 +195,18 @@ fn forged(after: &Head, like: &SealedEvent) -> SealedEvent {
     hash.update((event.tags.len() as u32).to_le_bytes());
     event.tags.iter().for_each(|tag| hash.update(tag.as_bytes()));
     hash.update(Sha256::digest(&event.sealed));
+}
+
+/// What somebody without the keys can append so that the chain holds.
+fn forged(after: &Head, like: &SealedEvent) -> SealedEvent {
+    let mut event = SealedEvent { sequence: after.sequence.next(), ..like.clone() };
+    let mut leaf = Sha256::new();
+    leaf.update(b"chancery event 2");
+    describe(&mut leaf, &event);
+    let mut hash = Sha256::new();
+    hash.update(b"chancery chain 2");
+    hash.update(after.hash);
+    hash.update(leaf.finalize());
     event.hash = hash.finalize().into();
     event
 }
@@ -221,6 +228,29 @@ async fn an_event_that_was_appended_without_the_keys_is_unsigned_and_does_not_op
     let report = verify_sealed(&vault, None, |_| {}).await.unwrap();
     assert_eq!(report.faults, [Fault::Foreign { sequence: Sequence(EVENTS + 1) }]);
     vault.close().await;
+}
+
+#[tokio::test]
+async fn a_log_whose_beginning_has_the_first_form_of_the_chain_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = log(folder.path()).await;
+    let other = tempfile::tempdir().unwrap();
+    let store = sqlite::open(folder.path(), sqlite::Options::default()).await.unwrap();
+    let older = sqlite::open(other.path(), sqlite::Options::default()).await.unwrap();
+    let mut events = store.scan(Sequence::ZERO, EVENTS as usize).await.unwrap();
+    let mut previous = [0; 32];
+    for event in &mut events {
+        let mut hash = Sha256::new();
+        hash.update(b"chancery chain 1");
+        hash.update(previous);
+        describe(&mut hash, event);
+        event.hash = hash.finalize().into();
+        previous = event.hash;
+    }
+    older.commit(Batch { events, ..Batch::default() }).await.unwrap();
+    assert!(verify(&older, &key, None, |_| {}).await.unwrap().is_whole());
+    store.close().await;
+    older.close().await;
 }
 
 #[tokio::test]

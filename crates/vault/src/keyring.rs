@@ -21,9 +21,20 @@ pub type KeyId = Blind;
 pub(crate) const ROOT: KeyId = Blind::from_bytes([0; Blind::LEN]);
 
 /// Seals the events of one conversation and period. Destroying it erases exactly those.
-pub struct DataKey(XChaCha20Poly1305);
+pub struct DataKey {
+    cipher: XChaCha20Poly1305,
+    bytes: Zeroizing<[u8; 32]>,
+}
 
 impl DataKey {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self { cipher: seal::cipher(key), bytes: Zeroizing::new(*key) }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
     /// Seals what `write` appends (about `capacity` bytes) as nonce ‖ ciphertext ‖ tag.
     ///
     /// # Errors
@@ -35,7 +46,7 @@ impl DataKey {
         capacity: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Vec<u8>> {
-        Ok(seal::seal_with(&self.0, nonces.next()?, context, capacity, write)?)
+        Ok(seal::seal_with(&self.cipher, nonces.next()?, context, capacity, write)?)
     }
 
     /// Opens what [`DataKey::seal`] made in the same context.
@@ -43,7 +54,7 @@ impl DataKey {
     /// # Errors
     /// [`SealError`] if it was changed, displaced or sealed under another key.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        seal::open(&self.0, context, sealed)
+        seal::open(&self.cipher, context, sealed)
     }
 }
 
@@ -138,7 +149,7 @@ impl Cache {
     }
 
     pub(crate) fn put(&mut self, id: KeyId, key: &[u8; 32]) -> Arc<DataKey> {
-        let key = Arc::new(DataKey(seal::cipher(key)));
+        let key = Arc::new(DataKey::new(key));
         self.insert(id, Arc::clone(&key));
         key
     }

@@ -16,6 +16,7 @@ mod blind;
 mod blob;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod disclose;
 mod error;
 mod event;
 mod keyring;
@@ -30,6 +31,7 @@ pub use blind::{Blind, Blinder};
 pub use blob::{
     BlobName, BlobReader, BlobStore, BlobStream, BlobUpload, BlobWriter, Blobs, FolderBlobs, restore,
 };
+pub use disclose::Disclosure;
 pub use error::VaultError;
 pub use event::{Checkpoint, EventHash, Head, Micros, SealedEvent, Sequence, Tags};
 pub use keyring::{DataKey, KeyId};
