@@ -11,8 +11,8 @@ use crate::id::{Ids, StanzaId};
 use crate::index::Index;
 use crate::writer::{Command, Writer};
 use crate::{
-    Act, AppendError, ArchiveError, Audited, Draft, Entry, Item, Outcome, Page, Query, Receipt, Result,
-    Selection, Walk, audit, body, history, search,
+    Act, AppendError, ArchiveError, Audited, Draft, Entry, Holds, Item, Matters, Outcome, Page, Query,
+    Receipt, Result, Selection, Walk, audit, body, history, search,
 };
 
 /// How an archive runs.
@@ -154,6 +154,16 @@ impl<T: Send + 'static> Archive<T> {
     /// Walks over the events of a selection, oldest first, a portion at a time.
     pub fn walk(&self, selection: Selection) -> Walk {
         Walk::new(self.0.vault.clone(), selection)
+    }
+
+    /// All matters: the reasons for which other people's words may be read.
+    pub fn matters(&self) -> Matters {
+        Matters::new(self.0.vault.clone())
+    }
+
+    /// All holds: what must not vanish.
+    pub fn holds(&self) -> Holds {
+        Holds::new(self.0.vault.clone())
     }
 
     /// Reads a page of someone's history (XEP-0313).

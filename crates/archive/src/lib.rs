@@ -7,6 +7,7 @@
 //!
 //! - `writer` is the group commit; there is no timer in it: what gathers during one commit shares the next.
 //! - [`Archive::history`] serves XEP-0313; [`Archive::take_spool`] serves offline messages (XEP-0160).
+//! - [`Matters`] say why somebody may read other people's words, [`Holds`] what must not vanish meanwhile.
 //! - `chain` says how events hang together and what a checkpoint signs; [`verify`] checks all of it with the public
 //!   key alone.
 
@@ -16,8 +17,11 @@ mod body;
 mod chain;
 mod entry;
 mod history;
+mod hold;
 mod id;
 mod index;
+mod matter;
+mod places;
 mod search;
 mod selection;
 mod spool;
@@ -29,8 +33,11 @@ pub use audit::{Act, Audited, Deed};
 pub use chain::public_key;
 pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Ledger, Outcome, Receipt};
 pub use history::{Item, Page, Query};
+pub use hold::{Filter, Held, Hold, HoldError, Holds, Questions, Release};
 pub use id::StanzaId;
 pub use index::names::CHANGES;
+pub use matter::{Approval, Barred, Brief, Change, Matter, MatterError, Matters, Scope, Step};
+pub use places::Places;
 pub use selection::{Portion, Selection, Walk};
 pub use vault::{Micros, Sequence};
 pub use verify::{Fault, Report, verify, verify_sealed};

@@ -1,6 +1,6 @@
 //! Which events somebody means, and a walk over them. Exports, holds, retention and reviews all start here.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use jid::BareJid;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,10 @@ use crate::{Item, Ledger, Result, body, history};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Selection {
-    /// In whose books: people and rooms. Empty: everybody's.
+    /// In whose books: people and rooms. Empty, with nobody among the speakers either: everybody's.
     pub owners: Vec<BareJid>,
+    /// Also what these people said, in whosever books it is: in rooms, above all. Reads the whole log.
+    pub speakers: Vec<BareJid>,
     /// Not older than this.
     pub start: Option<Micros>,
     /// Not younger than this.
@@ -38,6 +40,8 @@ pub struct Walk {
     bounds: Option<(Sequence, Option<Sequence>)>,
     last: Sequence,
     done: bool,
+    /// The tags of the owners' books.
+    tags: Vec<Blind>,
 }
 
 /// What is left of one owner's book.
@@ -61,7 +65,12 @@ pub struct Portion {
 
 impl Walk {
     pub(crate) fn new(vault: Vault, selection: Selection) -> Self {
-        Self { vault, selection, books: None, bounds: None, last: Sequence::ZERO, done: false }
+        let ledgers = [Ledger::Messages, Ledger::Happenings];
+        let ledgers = &ledgers[..if selection.happenings { 2 } else { 1 }];
+        let of = |owner| ledgers.iter().map(move |ledger| (owner, *ledger));
+        let books = selection.owners.iter().flat_map(of);
+        let tags = books.map(|(owner, ledger)| history::owner_tag(&vault, owner, ledger)).collect();
+        Self { vault, selection, books: None, bounds: None, last: Sequence::ZERO, done: false, tags }
     }
 
     /// The next few hundred events; `None` at the end.
@@ -71,7 +80,8 @@ impl Walk {
     pub async fn next(&mut self) -> Result<Option<Portion>> {
         while !self.done {
             let (after, before) = self.bounds().await?;
-            let events = match self.selection.owners.is_empty() {
+            let speakers = !self.selection.speakers.is_empty();
+            let events = match self.selection.owners.is_empty() || speakers {
                 true => self.from_log(after, before).await?,
                 false => self.from_books(after, before).await?,
             };
@@ -83,11 +93,17 @@ impl Walk {
             let mut items = body::open_all(&self.vault, &events).await?;
             let mut opened = items.iter().map(|item| item.sequence).peekable();
             let mut erased = Vec::new();
+            let mut others = HashSet::new();
             for event in &events {
-                if opened.next_if_eq(&event.sequence).is_none() {
-                    erased.push(event.sequence);
+                let theirs = !speakers || event.tags.iter().any(|tag| self.tags.contains(tag));
+                match (opened.next_if_eq(&event.sequence), theirs) {
+                    (None, true) => erased.push(event.sequence),
+                    (Some(sequence), false) => _ = others.insert(sequence),
+                    _ => {}
                 }
             }
+            let spoke = |item: &Item| self.selection.speakers.contains(&item.from.to_bare());
+            items.retain(|item| !others.contains(&item.sequence) || spoke(item));
             let happenings = self.selection.happenings;
             items.retain(|item| match item.ledger {
                 Ledger::Messages => true,
@@ -130,18 +146,8 @@ impl Walk {
         let mut books = match self.books.take() {
             Some(books) => books,
             None => {
-                let said = std::iter::once(Ledger::Messages);
-                let ledgers: Vec<Ledger> =
-                    said.chain(self.selection.happenings.then_some(Ledger::Happenings)).collect();
-                let of = |owner| ledgers.iter().map(move |ledger| (owner, *ledger));
-                let tags = self.selection.owners.iter().flat_map(of);
-                tags.map(|(owner, ledger)| Book {
-                    tag: history::owner_tag(&self.vault, owner, ledger),
-                    after,
-                    ahead: VecDeque::new(),
-                    exhausted: false,
-                })
-                .collect()
+                let book = |tag: &Blind| Book { tag: *tag, after, ahead: VecDeque::new(), exhausted: false };
+                self.tags.iter().map(book).collect()
             }
         };
         let mut events: Vec<SealedEvent> = Vec::with_capacity(CHUNK);
