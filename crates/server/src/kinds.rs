@@ -36,6 +36,8 @@ pub const ROOM_STANDING: u16 = 41;
 pub const ROOM_CARD: u16 = 42;
 /// A company room among somebody's bookmarks, see [`crate::rooms::company`].
 pub const ROOM_OFFERED: u16 = 43;
+/// [`crate::rooms::stay::Inside`].
+pub const ROOM_INSIDE: u16 = 44;
 /// [`crate::pubsub::node::Node`].
 pub const NODE: u16 = 50;
 /// [`crate::pubsub::store::Item`].

@@ -328,6 +328,9 @@ impl Server {
 
         tokio::spawn(spool_worker(spooled, people.clone(), spooling));
         sessions.wake(&vault, &people).await.map_err(ArchiveError::from)?;
+        if let Some(rooms) = &rooms {
+            rooms.restore(&router).await.map_err(ArchiveError::from)?;
+        }
         tokio::spawn(sweep(people.clone(), stopping));
         Ok(Self { vault, addresses, tls, accounts, router, rooms, trail, sign_in, web, stop, spool, alive })
     }
@@ -418,7 +421,7 @@ impl Server {
     pub async fn shutdown(self) {
         let Self { vault, accounts, router, rooms, trail, stop, spool, alive: (guard, mut alive), .. } = self;
         let _ = stop.send(true);
-        if let Some(rooms) = rooms {
+        if let Some(rooms) = &rooms {
             rooms.close().await;
         }
         let Accounts { people, sessions, .. } = accounts;
@@ -432,9 +435,16 @@ impl Server {
         for session in &resumable {
             session.pending.settled().await;
         }
-        if let Err(error) = suspend::store(&vault, &resumable).await {
-            tracing::warn!(%error, "sessions cannot be resumed after this stop");
-            sessions.abandon(&resumable);
+        match suspend::store(&vault, &resumable).await {
+            Ok(()) => {
+                if let Some(rooms) = &rooms {
+                    rooms.keep().await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "sessions cannot be resumed after this stop");
+                sessions.abandon(&resumable);
+            }
         }
         let (done, finished) = oneshot::channel();
         if spool.send(Spool::Done(done)).is_ok() {

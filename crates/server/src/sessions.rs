@@ -172,6 +172,10 @@ impl Sessions {
             let Some(user) = people.load(&jid.to_bare()).await? else { continue };
             let session = suspended.wake(&id, jid, user.clone(), self.bounds);
             user.bind(session.clone());
+            if let Some(presence) = session.presence() {
+                // So that it goes on hearing of the nodes that it wants to hear of.
+                self.presence.caps.learn(&session, &presence);
+            }
             self.resumable.insert(id.into(), session.clone());
             metrics::gauge!(crate::metrics::SESSIONS).increment(1.0);
             self.expire(&session);

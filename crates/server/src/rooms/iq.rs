@@ -9,6 +9,8 @@ use super::retract::Target;
 use super::room::{Room, Visitor};
 use crate::fates::MODERATE;
 
+/// What a room says of those who are in.
+pub const USER: &str = ns::MUC_USER;
 /// What an admin does (XEP-0045 §9).
 pub const ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 /// What an owner does (XEP-0045 §10).

@@ -30,6 +30,7 @@ mod search;
 mod settings;
 mod speak;
 mod standing;
+pub mod stay;
 mod task;
 
 use std::collections::BTreeSet;
@@ -92,8 +93,12 @@ enum Mail {
     Stanza(Box<Incoming>),
     /// An account is gone: so is its tie to the room. The sender is dropped when that is submitted.
     Forget(BareJid, mpsc::Sender<()>),
-    /// The server stops: everybody is sent out. The sender is dropped when that is done.
+    /// The server stops: whoever cannot come back is sent out. The sender is dropped when that is done.
     Close(mpsc::Sender<()>),
+    /// The server has stopped: those who can come back are written down. The sender is dropped when that is done.
+    Keep(mpsc::Sender<()>),
+    /// The server has started: these were in. The sender is dropped when they are again.
+    Restore(Vec<stay::Returned>, mpsc::Sender<()>),
 }
 
 /// Stanzas that may wait for one room before their senders do.
@@ -140,12 +145,18 @@ impl Rooms {
         Ok(())
     }
 
-    /// Sends everybody out of every room because the server stops (XEP-0045 §7.14, code 332).
+    /// Sends out of every room who cannot come back with their session, because the server stops (XEP-0045 §7.14, code
+    /// 332).
     pub async fn close(&self) {
+        self.tell_all(Mail::Close).await;
+    }
+
+    /// Gives mail to every room in use, and waits until all have done what it says.
+    async fn tell_all(&self, mail: impl Fn(mpsc::Sender<()>) -> Mail) {
         let (done, mut all) = mpsc::channel(1);
         let mailboxes: Vec<_> = self.0.mailboxes.iter().map(|mailbox| mailbox.clone()).collect();
         for mailbox in mailboxes {
-            let _ = mailbox.send(Mail::Close(done.clone())).await;
+            let _ = mailbox.send(mail(done.clone())).await;
         }
         drop(done);
         let _ = all.recv().await;

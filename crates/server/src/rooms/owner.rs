@@ -25,8 +25,6 @@ pub const CHANGED: u16 = 104;
 const OPEN_NAMES: u16 = 172;
 /// Only moderators see real addresses from now on.
 const HIDDEN_NAMES: u16 = 173;
-/// The server stops.
-const SHUTDOWN: u16 = 332;
 
 impl Room {
     pub(super) fn must_own(&self, who: &Visitor) -> Result<(), StanzaError> {
@@ -99,15 +97,19 @@ impl Room {
             sheets.extend(self.tell_change(was, *code, None, None));
         }
         let now = &self.durable.settings;
+        let (was_open, now_open) = (was.open_names, now.open_names);
         let mut codes = Vec::new();
-        if was.open_names != now.open_names {
-            codes.push(if now.open_names { OPEN_NAMES } else { HIDDEN_NAMES });
+        if was_open != now_open {
+            codes.push(if now_open { OPEN_NAMES } else { HIDDEN_NAMES });
         }
-        let quiet = Settings { open_names: now.open_names, ..was };
+        let quiet = Settings { open_names: now_open, ..was };
         if quiet != *now || codes.is_empty() {
             codes.push(CHANGED);
         }
         sheets.push(Sheet::new(self.notice(&codes)?, self.occupants.everyone()));
+        if was_open != now_open {
+            sheets.extend(self.show_everybody());
+        }
         sheets.push(Sheet::new(result(stanza, None)?, [who.reader.clone()]));
         // The trail has the form as it was filled in, but no password.
         let event =
@@ -120,6 +122,17 @@ impl Room {
         );
         self.end_if_empty();
         Ok(())
+    }
+
+    /// Who everybody is, for those to whom another way of showing it is new: moderators see real addresses anyway.
+    fn show_everybody(&self) -> Vec<Sheet> {
+        let open = usize::from(self.durable.settings.open_names);
+        let shown = self.occupants.iter().filter(|one| self.is_shown(one.role));
+        let sheets = shown.map(|one| {
+            let to_whom = |other: &Occupant| other.role != Role::Moderator && other.nick != one.nick;
+            Sheet::new(one.shown[open].clone(), self.occupants.readers(to_whom))
+        });
+        sheets.filter(|sheet| !sheet.readers.is_empty()).collect()
     }
 
     /// What occupants are told about the room itself.
@@ -200,23 +213,6 @@ impl Room {
             Failure { before: Some(before), occupants: everyone, ..Failure::told(stanza, &who.reader) };
         out.happen(sheets, event, failure);
         Ok(())
-    }
-
-    /// The server stops: clients know by the code that they may come back (XEP-0045 §7.14).
-    pub fn close(&mut self, out: &mut Out) {
-        let Some(seat) = self.occupants.iter().next().and_then(|one| one.seats.first()) else { return };
-        let by = seat.jid.clone();
-        let note = Note { codes: vec![SHUTDOWN], ..Note::default() };
-        let sheets = self.send_out(&note);
-        let x = el("x", ns::MUC_USER).append(status(SHUTDOWN)).build();
-        let record = Stanza::new(Kind::Message).sent_by(self.jid.clone());
-        let Ok(record) = record.with_payload([&x]) else { return };
-        let tell =
-            sheets.iter().map(|sheet| Sheet::new(sheet.stanza.clone(), sheet.readers.clone())).collect();
-        let event = event(&self.jid, by.clone(), &record, Ledger::Happenings, Vec::new());
-        let event = archive::Draft { from: self.address.clone(), ..event };
-        out.happen(sheets, event, Failure { tell, ..Failure::default() });
-        self.end_if_empty();
     }
 
     /// Everybody goes, and hears only of themselves.

@@ -15,7 +15,7 @@ use super::past::Past;
 use super::retract::{self, Target};
 use super::room::{Ids, Room, Visitor};
 use super::settings::MOST_HISTORY;
-use super::{Mail, Office, questions, reader, record};
+use super::{Mail, Office, questions, reader, record, stay};
 use crate::clock;
 use crate::post::disk_error;
 use crate::service::{Circular, Incoming};
@@ -105,6 +105,14 @@ impl Task {
                 Some(Mail::Close(done)) => {
                     self.close(done).await;
                 }
+                Some(Mail::Keep(done)) => {
+                    self.keep().await;
+                    drop(done);
+                }
+                Some(Mail::Restore(returned, done)) => {
+                    self.restore(returned).await;
+                    drop(done);
+                }
                 None => break,
             }
             if self.room.is_none() && self.changes == 0 && self.may_go() {
@@ -127,7 +135,7 @@ impl Task {
     }
 
     /// Looks up what the sender is in the company when they come in; and in a room of the company, what they are there.
-    async fn look_up(&mut self, who: &Visitor, comes_in: bool) -> Result<(), StanzaError> {
+    pub(super) async fn look_up(&mut self, who: &Visitor, comes_in: bool) -> Result<(), StanzaError> {
         let account = who.jid.to_bare();
         if let (Some(room), true) = (&mut self.room, comes_in) {
             let hats = self.office.means.company.hats(&account).await;
@@ -192,26 +200,17 @@ impl Task {
             && stanza.has("x", ns::MUC)
             && stanza.to.as_ref().is_some_and(Jid::is_full);
         self.look_up(who, comes_in).await?;
-        if let Some(room) = &mut self.room {
-            if comes_in && room.past.is_none() {
-                let query = Query {
-                    start: Some(Micros(room.durable.created)),
-                    limit: MOST_HISTORY as usize,
-                    backwards: true,
-                    ledger: Ledger::Messages,
-                    ..Query::default()
-                };
-                let page = self.office.means.history.trail.history(&self.jid, &query).await;
-                let mut page = page.map_err(|error| {
-                    StanzaError::new(StanzaCondition::InternalServerError, error.to_string())
-                })?;
-                let veiled = self.office.means.history.fates.veil(&self.jid, &mut page.items).await;
-                veiled.map_err(|error| disk_error(&error))?;
-                room.past = Some(Past::restore(&page.items));
-            }
-            return Ok(());
+        if self.room.is_some() {
+            return if comes_in { self.recall().await } else { Ok(()) };
         }
         let owner = who.jid.to_bare();
+        if stanza.kind == Kind::Iq
+            && stanza.has("ping", ns::PING)
+            && stanza.to.as_ref().is_some_and(Jid::is_full)
+        {
+            // Nothing else tells a client that it is not in any more (XEP-0410 §3.2).
+            return Err(StanzaError::new(StanzaCondition::NotAcceptable, "You are not in this room."));
+        }
         if !comes_in {
             return Err(StanzaError::new(StanzaCondition::ItemNotFound, "There is no such room."));
         }
@@ -223,6 +222,26 @@ impl Task {
         let _ = self.office.fence().await.await;
         let settings = self.office.new_settings();
         self.room = Some(Room::new(self.jid.clone(), owner, settings, now(), self.ids()));
+        Ok(())
+    }
+
+    /// Reads what was said lately, where that is not at hand.
+    pub(super) async fn recall(&mut self) -> Result<(), StanzaError> {
+        let Some(room) = self.room.as_mut().filter(|room| room.past.is_none()) else { return Ok(()) };
+        let query = Query {
+            start: Some(Micros(room.durable.created)),
+            limit: MOST_HISTORY as usize,
+            backwards: true,
+            ledger: Ledger::Messages,
+            ..Query::default()
+        };
+        let history = &self.office.means.history;
+        let page = history.trail.history(&self.jid, &query).await;
+        let failed =
+            |error: ArchiveError| StanzaError::new(StanzaCondition::InternalServerError, error.to_string());
+        let mut page = page.map_err(failed)?;
+        history.fates.veil(&self.jid, &mut page.items).await.map_err(|error| disk_error(&error))?;
+        room.past = Some(Past::restore(&page.items));
         Ok(())
     }
 
@@ -334,6 +353,14 @@ impl Task {
         // Everybody has been told once this is settled.
         let _ = self.office.fence().await.await;
         drop(done);
+    }
+
+    /// The server has stopped.
+    async fn keep(&mut self) {
+        let Some(room) = &self.room else { return };
+        if let Err(error) = stay::store(&self.office.means.vault, room).await {
+            tracing::warn!(%error, "who is in a room cannot be in it again after this stop");
+        }
     }
 }
 

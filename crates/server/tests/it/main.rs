@@ -32,6 +32,7 @@ mod rooms_admin;
 mod rooms_archive;
 mod rooms_company;
 mod rooms_owner;
+mod rooms_restart;
 mod rooms_scale;
 mod rooms_words;
 mod roster;

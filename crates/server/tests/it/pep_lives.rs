@@ -105,7 +105,9 @@ async fn bookmarks_are_the_same_in_all_three_forms() {
             "<conference xmlns='{BOOKMARKS}' name='Engines' autojoin='true'><nick>R</nick>{extension}</conference>"
         )
     };
-    let notify = "<extensions><notify xmlns='urn:xmpp:notification-settings:1'/></extensions>";
+    // XEP-0492: whom a room may call when their phone is in their pocket.
+    let notify =
+        "<extensions><notify xmlns='urn:xmpp:notification-settings:1'><on-mention/></notify></extensions>";
     let private =
         [("access_model", "whitelist"), ("max_items", "max"), ("send_last_published_item", "never")];
     let publication = publish_with(BOOKMARKS, "a@conference.corp.example", &new(notify), &private);
@@ -126,7 +128,12 @@ async fn bookmarks_are_the_same_in_all_three_forms() {
     well(&romeo.ask("set", "", &set).await);
     let answer = romeo.ask("get", "", &items(BOOKMARKS)).await;
     assert_eq!(ids(&answer), ["a@conference.corp.example", "b@conference.corp.example"]);
-    assert!(String::from(&payloads(&answer)[0]).contains("notify"), "what only the new form has stays");
+    let extensions = child(&payloads(&answer)[0], "extensions", BOOKMARKS).clone();
+    let settings = child(&extensions, "notify", "urn:xmpp:notification-settings:1");
+    assert!(
+        settings.has_child("on-mention", "urn:xmpp:notification-settings:1"),
+        "what only the new form has stays"
+    );
     let answer = romeo.ask("get", "", &items(OLD)).await;
     assert_eq!(payloads(&answer)[0].children().filter_map(|it| it.attr("jid")).count(), 2);
     let answer = romeo.ask("get", "", &get).await;

@@ -198,6 +198,29 @@ async fn everybody_inside_is_told_that_the_room_has_changed() {
 }
 
 #[tokio::test]
+async fn when_names_become_open_those_who_did_not_see_them_are_shown_who_everybody_is() {
+    let house = House::open().await;
+    let (mut romeo, mut juliet) = pair(&house, &[]).await;
+    let mut nurse = house.online("nurse", "c").await;
+    crate::rooms::enter(&mut nurse, ROOM, "Nurse").await;
+    for (whois, code, address) in
+        [("anyone", "172", Some("nurse@corp.example/c")), ("moderators", "173", None)]
+    {
+        romeo.settle().await;
+        configure(&mut romeo, ROOM, &[("whois", whois)]).await;
+        juliet.find(|element| codes(element).contains(&code.to_owned())).await;
+        let shown = presence_of(&mut juliet, "Nurse").await;
+        assert_eq!(crate::rooms::item(&shown).attr("jid"), address, "{whois}");
+        assert_eq!(
+            crate::rooms::item(&presence_of(&mut juliet, "Romeo").await).attr("jid").is_some(),
+            address.is_some()
+        );
+        let seen = romeo.settle().await;
+        assert!(seen.iter().all(|element| element.name() != "presence"), "moderators know already");
+    }
+}
+
+#[tokio::test]
 async fn the_form_names_admins_and_owners() {
     let house = House::open().await;
     let (mut romeo, mut juliet) = pair(&house, &[]).await;
