@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-debian=(go-sendxmpp mcabber poezio profanity tmux openssl iproute2 util-linux e2fsprogs python3)
+debian=(go-sendxmpp mcabber poezio profanity dino-im gajim tmux xvfb xdotool imagemagick dbus-daemon dnsmasq-base
+    ca-certificates openssl iproute2 util-linux e2fsprogs python3)
 # aioxmpp needs pytz and setuptools without saying so, and pyOpenSSL and tzlocal as they were in its days.
 python_packages=(slixmpp==1.17.0 aiohttp==3.13.2 aioxmpp==0.13.3 'pyOpenSSL<24.3' 'tzlocal<3' pytz 'setuptools<66')
 peers=.peers
@@ -84,6 +85,7 @@ install_debian "${debian[@]}"
 install_python
 install_itests
 install_node
-for command in go-sendxmpp mcabber poezio profanity tmux openssl ip unshare nsenter mkfs.ext4 node; do
+for command in go-sendxmpp mcabber poezio profanity dino-im gajim tmux Xvfb xdotool import dbus-run-session dnsmasq \
+    openssl ip unshare nsenter mkfs.ext4 node; do
     PATH=$PATH:/usr/sbin:/sbin command -v $command >/dev/null || { say "$command is missing after its installation"; exit 1; }
 done

@@ -298,6 +298,12 @@ impl Server {
         file
     }
 
+    /// Makes the server's certificate the only one that programs in its namespace trust, whatever they look at.
+    pub(crate) async fn be_trusted(&self) {
+        let certificate = self.certificate().await;
+        self.namespace().run("mount --bind $1 /etc/ssl/certs/ca-certificates.crt", &[&certificate]).await;
+    }
+
     /// Runs a Python client of `tests/peers` to its end and returns what it printed.
     pub(crate) async fn python(&self, script: &str, arguments: &[&str]) -> String {
         let output = run(self.python_command(script).await.args(arguments), "").await;

@@ -6,15 +6,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this crate is nothing but tests")]
 
 mod client;
+mod dns;
 mod harness;
 mod history;
 mod namespace;
+mod screen;
 mod terminal;
 
 mod at_rest;
 mod chat;
 mod conference;
 mod crash;
+mod desktop;
 mod disk;
 mod files;
 mod hostile;
