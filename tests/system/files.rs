@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     client::{Client, attribute},
-    harness::{PATIENCE, Server, Wish},
+    harness::{PATIENCE, Server, Wish, run},
 };
 
 /// Where a file goes.
@@ -191,6 +191,28 @@ async fn hundreds_of_megabytes_pass_through_a_few_megabytes_of_memory() {
     assert!(after - before < MOST, "{} bytes more were needed", after - before);
     server.stop().await;
     server.verify().await;
+}
+
+#[tokio::test]
+async fn an_operator_erases_a_file_for_good_and_that_is_on_record() {
+    let mut server = Wish::plain().prepare().await;
+    server.user("anna", "one password").await;
+    server.start().await;
+    let mut anna = Client::sign_in(&server, "anna", "one password", "desk").await;
+    let slot = slot(&mut anna, "secret.txt", 9, "text/plain").await;
+    assert_eq!(put_words(&server, &slot, b"a mistake").await, 201);
+    assert_eq!(size(&server, &slot.url).await, 9);
+    let before = server.verify().await["events"].as_u64().unwrap();
+    let erase = async |url: &str| run(&mut server.chancery(&["file", "erase", url, "--yes"]), "").await;
+    assert_eq!(erase("http://localhost/upload/x/secret.txt").await.status.code(), Some(1));
+    let output = erase(&slot.url).await;
+    assert!(output.status.success(), "{}", output.text);
+    assert_eq!(server.verify().await["events"].as_u64().unwrap(), before + 1, "the erasure is an event");
+    let mut stream = begin(&server, "GET", &slot.url, "").await.unwrap();
+    assert_eq!(head(&mut stream).await.unwrap().0, 410);
+    assert!(blobs(&server).is_empty());
+    assert_eq!(erase(&slot.url).await.status.code(), Some(1), "there is nothing left to erase");
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod desktop;
 mod disk;
 mod files;
 mod hostile;
+mod invite;
 mod nodes;
 mod restart;
 mod slixmpp;

@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// The archive of everything that was said
     #[command(subcommand)]
     Archive(Archive),
+    /// What people uploaded
+    #[command(subcommand)]
+    File(File),
     /// The keys that everything is sealed with
     #[command(subcommand)]
     Keys(Keys),
@@ -189,6 +192,18 @@ pub(crate) enum Archive {
     },
     /// Show the public key that verifies the archive's signatures
     Key,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum File {
+    /// Destroy the content of a file for good. That it was done stays on record
+    Erase {
+        /// The link to it
+        url: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Subcommand)]

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod backup;
 pub(crate) mod doctor;
+pub(crate) mod file;
 pub(crate) mod keys;
 pub(crate) mod serve;
 pub(crate) mod user;

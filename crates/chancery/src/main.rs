@@ -49,6 +49,7 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, failure:
         Command::Status => commands::status(&sources, output).await,
         Command::Reload => commands::reload(&sources, output).await,
         Command::User(command) => commands::user::run(command, &sources, output).await,
+        Command::File(command) => commands::file::run(command, &sources, output).await,
         Command::Archive(command) => commands::archive::run(command, &sources, output).await,
         Command::Keys(command) => commands::keys::run(command, &sources, output).await,
         Command::Backup { folder } => commands::backup::backup(&folder, &sources, output).await,

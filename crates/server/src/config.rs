@@ -150,6 +150,8 @@ pub struct Files {
     pub max_bytes: NonZeroU64,
     /// What the files of one account may take together, in bytes. `None`: no limit.
     pub quota_bytes: Option<NonZeroU64>,
+    /// How long an upload may send nothing and a download take nothing until it is dropped.
+    pub idle: Duration,
 }
 
 /// In-band registration (XEP-0077).

@@ -9,6 +9,7 @@ mod headers;
 mod invite;
 mod monitor;
 mod origin;
+mod paced;
 mod page;
 mod serve;
 mod websocket;

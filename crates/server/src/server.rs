@@ -365,7 +365,8 @@ impl Server {
         let routes = http::router(web.clone());
         for (listeners, tls) in [(http, None), (https, Some(tls.clone()))] {
             for listener in listeners {
-                let door = Door { listener, tls: tls.clone(), permits: hall.permits.clone() };
+                let (permits, idle) = (hall.permits.clone(), config.files.idle);
+                let door = Door { listener, tls: tls.clone(), permits, idle };
                 tokio::spawn(http::serve(door, routes.clone(), stopping.clone()));
             }
         }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use server::Server;
 use server::admin::{AdminSocket, Fault, Operations, Running};
 use server::config::{Config, Sources};
+use server::files::EraseError;
 use server::metrics::Exporter;
 use server::tls::{Certificate, Description, Tls};
 use server::users::UserError;
@@ -212,6 +213,14 @@ impl Running for House {
 
     fn remove<'a>(&'a self, user: &'a BareJid) -> BoxFuture<'a, Result<(), UserError>> {
         self.server.remove(user).boxed()
+    }
+
+    fn erase<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<(), EraseError>> {
+        async move {
+            let files = self.server.files().ok_or(EraseError::Unknown)?;
+            files.erase(files.at(url).ok_or(EraseError::Unknown)?).await
+        }
+        .boxed()
     }
 }
 

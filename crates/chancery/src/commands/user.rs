@@ -80,7 +80,7 @@ async fn list(sources: &Sources, output: &Output) -> Result<ExitCode, Failure> {
 }
 
 /// Asks a person at a terminal. A script has said what it wants by calling.
-fn confirm(question: &str) -> Result<bool, Failure> {
+pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Ok(true);
     }

@@ -16,6 +16,7 @@ use super::{Fault, FaultKind, Handler, NewPerson, Progress, Request, doctor, tra
 use crate::accounts::remove_at_rest;
 use crate::config::{Config, KeySource};
 use crate::directory::Profile;
+use crate::files::EraseError;
 use crate::http::Origin;
 use crate::invitations::{self, Invitation, Purpose};
 use crate::server::Addresses;
@@ -34,6 +35,9 @@ pub trait Running: Send + Sync + 'static {
 
     /// Removes an account with all that is kept for it, and tells its contacts.
     fn remove<'a>(&'a self, user: &'a BareJid) -> BoxFuture<'a, Result<(), UserError>>;
+
+    /// Erases the file that a link leads to, after an event that says so.
+    fn erase<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<(), EraseError>>;
 }
 
 /// Carries out [`Request`]s.
@@ -100,6 +104,16 @@ impl Operations {
                 self.show(&user, &account).await
             }
             Request::UserRemove { user } => self.remove(&user).await,
+            Request::FileErase { url } => match &self.running {
+                Some(running) => match running.erase(&url).await {
+                    Ok(()) => Ok(json!({ "erased": url })),
+                    Err(error @ EraseError::Unknown) => {
+                        Err(Fault::new(FaultKind::Missing, error.to_string()))
+                    }
+                    Err(error) => Err(Fault::failed(error)),
+                },
+                None => Err(Fault::new(FaultKind::Missing, "no server is running; start it first")),
+            },
             Request::ArchiveVerify { public_key } => trail::verify(&self.vault, public_key, progress).await,
             Request::ArchiveKey => Ok(json!({ "public_key": trail::public_key(&self.vault) })),
             Request::KeysShow => self.show_keys().await,

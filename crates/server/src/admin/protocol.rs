@@ -82,6 +82,11 @@ pub enum Request {
         /// Whose.
         user: String,
     },
+    /// Erase an uploaded file, on record: `{erased: url}`.
+    FileErase {
+        /// The link to it.
+        url: String,
+    },
     /// Check the whole archive: `{intact, events, checkpoints, unsigned, head, faults, public_key}`.
     ArchiveVerify {
         /// Whose signature the checkpoints must bear, in hexadecimal. Absent: this server's.
@@ -120,6 +125,7 @@ impl Request {
             Self::UserRole { .. } => "user-role",
             Self::UserEnable { .. } => "user-enable",
             Self::UserRemove { .. } => "user-remove",
+            Self::FileErase { .. } => "file-erase",
             Self::ArchiveVerify { .. } => "archive-verify",
             Self::ArchiveKey => "archive-key",
             Self::KeysShow => "keys-show",

@@ -437,7 +437,8 @@ impl Check {
         if quota_bytes.is_some_and(|quota| quota < max_bytes) {
             self.refuse("files.quota_bytes", "has no room for one file of files.max_bytes");
         }
-        Files { max_bytes, quota_bytes }
+        let idle = self.seconds("files.idle_seconds", raw.idle_seconds, 60, 1..=3_600);
+        Files { max_bytes, quota_bytes, idle }
     }
 
     fn limits(&mut self, raw: &raw::Limits) -> Limits {

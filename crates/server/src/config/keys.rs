@@ -79,6 +79,7 @@ pub const KEYS: &[Key] = &[
     key("http.public_url", Kind::Text),
     key("files.max_bytes", Kind::Count),
     key("files.quota_bytes", Kind::Count),
+    key("files.idle_seconds", Kind::Count),
     key("registration.open", Kind::Switch),
     key("rooms.create", Kind::Text),
     key("rooms.members_only_by_default", Kind::Switch),

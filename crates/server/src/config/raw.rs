@@ -106,6 +106,7 @@ pub(super) struct Http {
 pub(super) struct Files {
     pub(super) max_bytes: Option<u64>,
     pub(super) quota_bytes: Option<u64>,
+    pub(super) idle_seconds: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]

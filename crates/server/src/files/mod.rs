@@ -18,7 +18,7 @@ mod upload;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use archive::AppendError;
 use base64::Engine;
@@ -34,8 +34,8 @@ pub use self::fetch::Found;
 pub use self::record::{File, Share, Slot, State};
 pub use self::request::in_url;
 use self::service::UploadService;
-use self::upload::Claims;
-pub use self::upload::{Refused, Upload};
+use self::upload::{Claims, Parked};
+pub use self::upload::{Part, Refused, Upload};
 use crate::config::{self, Config};
 use crate::http::Origin;
 use crate::post::Post;
@@ -53,6 +53,8 @@ struct Inner {
     limits: config::Files,
     /// What is being written just now.
     claims: Claims,
+    /// What was broken off and may go on.
+    parked: Parked,
     /// Who has fetched what a short while ago, and when.
     fetched: Mutex<LruCache<(BlobName, IpAddr), Instant>>,
 }
@@ -104,7 +106,8 @@ impl Files {
     pub fn new(vault: Vault, post: Post, origin: Arc<Origin>, limits: config::Files) -> Self {
         let blobs = vault.blobs();
         let fetched = Mutex::new(LruCache::new(REMEMBERED));
-        Self(Arc::new(Inner { vault, blobs, post, origin, limits, claims: Claims::default(), fetched }))
+        let (claims, parked) = (Claims::default(), Parked::default());
+        Self(Arc::new(Inner { vault, blobs, post, origin, limits, claims, parked, fetched }))
     }
 
     /// What links begin with.
@@ -115,6 +118,18 @@ impl Files {
     /// The largest file, in bytes.
     pub fn max_bytes(&self) -> u64 {
         self.0.limits.max_bytes.get()
+    }
+
+    /// How long an upload may send nothing.
+    pub fn idle(&self) -> Duration {
+        self.0.limits.idle
+    }
+
+    /// The file that a link leads to, if it is one of ours by its form.
+    pub fn at(&self, url: &str) -> Option<BlobName> {
+        let (_, rest) = url.split_once("/upload/")?;
+        let id = rest.split('/').next().filter(|id| !id.is_empty())?;
+        Some(self.name(id))
     }
 
     /// The keyed hash of an id.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use archive::{AppendError, Draft};
+use hashlink::LruCache;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -35,6 +36,9 @@ pub enum Refused {
     /// Not as many bytes as the slot is for.
     #[error("The slot is for {0} bytes exactly.")]
     Size(u64),
+    /// It does not go on where it was broken off.
+    #[error("The upload goes on at byte {0}.")]
+    Offset(u64),
     /// Not the media type that the slot is for.
     #[error("The slot is for another media type.")]
     Type,
@@ -99,6 +103,11 @@ impl Drop for Claim {
 pub struct Upload {
     files: Files,
     name: BlobName,
+    work: Work,
+}
+
+/// What there is of an upload.
+struct Work {
     file: File,
     version: Version,
     writer: BlobWriter,
@@ -107,8 +116,41 @@ pub struct Upload {
     claim: Claim,
 }
 
+/// Uploads that were broken off and may go on: for as long as their slot is good and the server runs. When there are too
+/// many, the oldest begins anew.
+pub(super) struct Parked(Mutex<LruCache<BlobName, Work>>);
+
+/// Each keeps a file open.
+const MOST_PARKED: usize = 100;
+
+impl Default for Parked {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(MOST_PARKED)))
+    }
+}
+
+impl Parked {
+    /// Drops those whose slot has expired by `now`.
+    pub(super) fn clear(&self, now: Micros) {
+        let mut parked = self.0.lock();
+        let is_over = |work: &Work| matches!(work.file.state, State::Slot { expires } if expires < now);
+        let over: Vec<BlobName> =
+            parked.iter().filter(|(_, work)| is_over(work)).map(|(name, _)| *name).collect();
+        over.iter().for_each(|name| drop(parked.remove(name)));
+    }
+}
+
+/// What a request brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// How large the whole is, in bytes.
+    pub size: u64,
+    /// Where this part begins, if the upload goes on; `None` begins anew.
+    pub from: Option<u64>,
+}
+
 impl Files {
-    /// Begins an upload of `size` bytes with the media type `type_`, if the request names one.
+    /// Begins an upload with the media type `type_`, if the request names one, or goes on with it.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -116,24 +158,92 @@ impl Files {
         &self,
         id: &str,
         token: &str,
-        size: u64,
+        part: Part,
         type_: Option<&str>,
     ) -> Result<Upload, Refused> {
         let name = self.name(id);
         // Before anything is read, so that what is read stays true.
-        let claim = self.0.claims.claim(name);
+        let parked = self.0.parked.0.lock().remove(&name);
+        let claim = if parked.is_none() { self.0.claims.claim(name) } else { None };
+        let checked = self.check(name, id, token, part.size, type_).await;
+        if let Some(work) = parked {
+            let upload = Upload { files: self.clone(), name, work };
+            match (checked, part.from) {
+                (Ok(_), Some(from)) if from == upload.work.taken => return Ok(upload),
+                (Ok(_), Some(_)) => {
+                    let taken = upload.work.taken;
+                    upload.park();
+                    return Err(Refused::Offset(taken));
+                }
+                // Nobody but the slot's owner ends what has been taken.
+                (Err(refused), _) => {
+                    upload.park();
+                    return Err(refused);
+                }
+                (Ok((version, file)), None) => {
+                    let claim = upload.discard();
+                    return self.anew(name, version, file, claim).await;
+                }
+            }
+        }
+        let (version, file) = checked?;
+        let claim = claim.ok_or(Refused::Busy)?;
+        match part.from {
+            None | Some(0) => self.anew(name, version, file, claim).await,
+            Some(_) => Err(Refused::Offset(0)),
+        }
+    }
+
+    /// How many bytes of an upload are there, and how many it has in all.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn progress(&self, id: &str, token: &str) -> Result<(u64, u64), Refused> {
+        let name = self.name(id);
+        let file = self.slot(name, id, token).await?.1;
+        let taken = self.0.parked.0.lock().peek(&name).map(|work| work.taken);
+        match taken {
+            None if self.0.claims.claim(name).is_none() => Err(Refused::Busy),
+            taken => Ok((taken.unwrap_or(0), file.size)),
+        }
+    }
+
+    async fn anew(
+        &self,
+        name: BlobName,
+        version: Version,
+        file: File,
+        claim: Claim,
+    ) -> Result<Upload, Refused> {
+        let writer = self.0.blobs.write(name).await?;
+        let work = Work { file, version, writer, hash: Sha256::new(), taken: 0, claim };
+        Ok(Upload { files: self.clone(), name, work })
+    }
+
+    /// The slot that a token is for.
+    async fn slot(&self, name: BlobName, id: &str, token: &str) -> Result<(Version, File), Refused> {
         let found = self.file(name).await?.ok_or(Refused::Unknown)?;
         if !bool::from(self.token(id).as_bytes().ct_eq(token.as_bytes())) {
             return Err(Refused::Token);
         }
-        let mut file = found.value;
-        match file.state {
-            State::Kept { .. } => return Err(Refused::Taken),
-            State::Erased { .. } => return Err(Refused::Gone),
-            State::Slot { expires } if expires < Micros::now() => return Err(Refused::Expired),
-            State::Slot { .. } => {}
+        match found.value.state {
+            State::Kept { .. } => Err(Refused::Taken),
+            State::Erased { .. } => Err(Refused::Gone),
+            State::Slot { expires } if expires < Micros::now() => Err(Refused::Expired),
+            State::Slot { .. } => Ok((found.version, found.value)),
         }
-        let claim = claim.ok_or(Refused::Busy)?;
+    }
+
+    /// Whether a slot is for such a file.
+    async fn check(
+        &self,
+        name: BlobName,
+        id: &str,
+        token: &str,
+        size: u64,
+        type_: Option<&str>,
+    ) -> Result<(Version, File), Refused> {
+        let (version, mut file) = self.slot(name, id, token).await?;
         if size != file.size {
             return Err(Refused::Size(file.size));
         }
@@ -142,9 +252,7 @@ impl Files {
             (None, Some(given)) => file.type_ = Some(given.to_owned()),
             _ => {}
         }
-        let writer = self.0.blobs.write(name).await?;
-        let (files, version, hash) = (self.clone(), found.version, Sha256::new());
-        Ok(Upload { files, name, file, version, writer, hash, taken: 0, claim })
+        Ok((version, file))
     }
 }
 
@@ -155,17 +263,41 @@ fn same_type(one: &str, other: &str) -> bool {
 }
 
 impl Upload {
+    /// Bytes that have been taken so far.
+    pub fn taken(&self) -> u64 {
+        self.work.taken
+    }
+
+    /// Whether all bytes are there.
+    pub fn is_whole(&self) -> bool {
+        self.work.taken == self.work.file.size
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
     /// See [`Refused`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        self.taken += bytes.len() as u64;
-        if self.taken > self.file.size {
-            return Err(Refused::Size(self.file.size));
+        let work = &mut self.work;
+        work.taken += bytes.len() as u64;
+        if work.taken > work.file.size {
+            return Err(Refused::Size(work.file.size));
         }
-        self.hash.update(bytes);
-        Ok(self.writer.write(bytes).await?)
+        work.hash.update(bytes);
+        Ok(work.writer.write(bytes).await?)
+    }
+
+    /// Keeps what there is, so that the upload may go on.
+    pub fn park(self) {
+        let Self { files, name, work } = self;
+        if work.taken > 0 {
+            files.0.parked.0.lock().insert(name, work);
+        }
+    }
+
+    /// Drops what there is, so that another may begin.
+    fn discard(self) -> Claim {
+        self.work.claim
     }
 
     /// Makes the file durable and visible: content first, then its record together with the event of the upload.
@@ -173,15 +305,16 @@ impl Upload {
     /// # Errors
     /// See [`Refused`].
     pub async fn finish(self) -> Result<(), Refused> {
-        if self.taken != self.file.size {
-            return Err(Refused::Size(self.file.size));
+        if !self.is_whole() {
+            return Err(Refused::Size(self.work.file.size));
         }
         // A client that hangs up now must not stop it halfway: another upload could begin while this one is being put on record.
         tokio::spawn(self.keep()).await.map_err(|_| Refused::Failed)?
     }
 
     async fn keep(self) -> Result<(), Refused> {
-        let Self { files, name, file, version, writer, hash, claim, .. } = self;
+        let Self { files, name, work } = self;
+        let Work { file, version, writer, hash, claim, .. } = work;
         writer.finish().await?;
         let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let event = trail::upload(&file, name, &sha256);

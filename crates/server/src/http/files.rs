@@ -1,40 +1,34 @@
 //! Files over HTTP: PUT into a slot, GET and HEAD with ranges (RFC 9110 §14), and what browsers ask first (CORS).
 //!
-//! An upload is not resumable: a PUT that breaks off leaves nothing behind, and the same slot takes another one from the
-//! beginning. A download is: one range at a time, guarded by the entity tag.
+//! An upload that breaks off goes on with a part ([`put`]). A download does with a range, guarded by the entity tag.
 
 mod disposition;
+mod put;
 mod range;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use archive::AppendError;
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, timeout_at};
 use vault::{BlobStream, StoreError, VaultError};
 
 use self::range::Wanted;
 use super::{Peer, Web, in_their_words};
-use crate::files::{File, Files, Found, Refused, Upload};
-
-/// How long an upload may send nothing.
-const IDLE: Duration = Duration::from_secs(60);
-/// What an upload must make on the whole, in bytes a second: a slow line does, one that means to occupy the server does not.
-const SLOWEST: u64 = 1_024;
+use crate::files::{File, Files, Found, Refused};
 
 /// What pages of any origin may do here. There are no cookies that they could misuse: the address and the token are all it takes.
 const FROM_ANYWHERE: [(HeaderName, &str); 4] = [
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     (
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, Content-Type, ETag",
+        "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, Content-Type, ETag, Upload-Length, \
+         Upload-Offset",
     ),
     (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
     (header::ACCEPT_RANGES, "bytes"),
@@ -56,15 +50,21 @@ pub(super) async fn answer(
         (None, _) => Err(no_file()),
         (Some(_), &Method::OPTIONS) => Ok(preflight()),
         (Some(files), &Method::GET) => fetch(files, &id, &headers, Some(&peer)).await,
+        (Some(files), &Method::HEAD) if headers.contains_key(header::AUTHORIZATION) => {
+            put::progress(files, &id, &headers).await
+        }
         (Some(files), &Method::HEAD) => fetch(files, &id, &headers, None).await,
-        (Some(files), &Method::PUT) => put(files, &id, request).await,
+        (Some(files), &Method::PUT) => put::put(files, &id, request).await,
         (Some(_), method) => {
             let words = format!("Files do not answer {method}.");
-            Err(Refusal { status: StatusCode::METHOD_NOT_ALLOWED, words })
+            Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, words))
         }
     };
     let mut response = result.unwrap_or_else(|refusal| {
         let mut response = in_their_words(&headers, refusal.status, &refusal.words);
+        if let Some(offset) = refusal.offset {
+            response.headers_mut().insert(put::OFFSET, offset.into());
+        }
         if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));
         }
@@ -80,11 +80,13 @@ pub(super) async fn answer(
 struct Refusal {
     status: StatusCode,
     words: String,
+    /// Where an upload goes on.
+    offset: Option<u64>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, words: impl Into<String>) -> Self {
-        Self { status, words: words.into() }
+        Self { status, words: words.into(), offset: None }
     }
 }
 
@@ -99,7 +101,10 @@ fn gone() -> Refusal {
 fn preflight() -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-None-Match, If-Range, Range"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Range, Content-Type, If-None-Match, If-Range, Range",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
         (header::ALLOW, METHODS),
     ];
@@ -189,50 +194,6 @@ fn body(first: Option<Bytes>, rest: BlobStream) -> Body {
     Body::from_stream(stream::iter(first.map(Ok)).chain(rest))
 }
 
-async fn put(files: &Files, id: &str, request: Request) -> Result<Response, Refusal> {
-    let headers = request.headers();
-    if headers.contains_key(header::CONTENT_RANGE) {
-        // RFC 9110 §14.5: what is not understood must not be taken for the whole.
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "A slot takes the whole file at once."));
-    }
-    let size = header_text(headers, header::CONTENT_LENGTH).and_then(|size| size.parse().ok());
-    let size: u64 = size.ok_or_else(|| {
-        Refusal::new(StatusCode::LENGTH_REQUIRED, "The upload must say its Content-Length.")
-    })?;
-    let token = header_text(headers, header::AUTHORIZATION).and_then(|value| value.split_once(' '));
-    let token =
-        token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    let type_ = header_text(headers, header::CONTENT_TYPE).map(str::trim);
-    let upload =
-        files.begin(id, token.unwrap_or_default(), size, type_).await.map_err(|refused| match refused {
-            Refused::Size(wanted) if size > wanted => {
-                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, refused.to_string())
-            }
-            other => other.into(),
-        })?;
-    let upload = take(upload, request.into_body().into_data_stream(), size).await?;
-    upload.finish().await?;
-    Ok((StatusCode::CREATED, "The file is stored.\n").into_response())
-}
-
-/// Takes in the content for as long as it moves on.
-async fn take(mut upload: Upload, mut content: BodyDataStream, size: u64) -> Result<Upload, Refusal> {
-    let end = Instant::now() + IDLE + Duration::from_secs(size / SLOWEST);
-    loop {
-        let by = end.min(Instant::now() + IDLE);
-        match timeout_at(by, content.next()).await {
-            Ok(Some(Ok(bytes))) => upload.write(&bytes).await?,
-            Ok(None) => return Ok(upload),
-            Ok(Some(Err(_))) => {
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, "The upload was broken off."));
-            }
-            Err(_) => {
-                return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "The upload took too long."));
-            }
-        }
-    }
-}
-
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
@@ -243,13 +204,17 @@ impl From<Refused> for Refusal {
             Refused::Unknown => StatusCode::NOT_FOUND,
             Refused::Token => StatusCode::FORBIDDEN,
             Refused::Expired | Refused::Gone => StatusCode::GONE,
-            Refused::Taken | Refused::Busy => StatusCode::CONFLICT,
+            Refused::Taken | Refused::Busy | Refused::Offset(_) => StatusCode::CONFLICT,
             Refused::Size(_) => StatusCode::BAD_REQUEST,
             Refused::Type => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refused::Full => StatusCode::INSUFFICIENT_STORAGE,
             Refused::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self::new(status, refused.to_string())
+        let offset = match refused {
+            Refused::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        Self { offset, ..Self::new(status, refused.to_string()) }
     }
 }
 

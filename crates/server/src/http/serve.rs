@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::header::UPGRADE;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -21,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::Peer;
+use super::paced::Paced;
 use crate::metrics::CONNECTIONS_REFUSED;
 use crate::tls::{Handshake, Tls};
 
@@ -43,6 +46,8 @@ pub struct Door {
     pub tls: Option<Tls>,
     /// The connections that the server allows at once, of all kinds. `None`: no limit.
     pub permits: Option<Arc<Semaphore>>,
+    /// How long a peer may take nothing of what is sent to it.
+    pub idle: Duration,
 }
 
 /// Serves a door until `stop` turns true (or its sender is gone), then lets running answers end.
@@ -76,24 +81,26 @@ pub async fn serve(door: Door, router: Router, mut stop: watch::Receiver<bool>) 
             },
         };
         let peer = Peer { address, tls: None, permit };
-        connections.spawn(connection(stream, peer, door.tls.clone(), router.clone(), stop.clone()));
+        let served = Served { router: router.clone(), idle: door.idle, stop: stop.clone() };
+        connections.spawn(connection(stream, peer, door.tls.clone(), served));
     }
     drop(door);
     let _ = timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
     connections.shutdown().await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    mut peer: Peer,
-    tls: Option<Tls>,
+/// What every connection of a door is served with.
+struct Served {
     router: Router,
+    idle: Duration,
     stop: watch::Receiver<bool>,
-) {
+}
+
+async fn connection(stream: TcpStream, mut peer: Peer, tls: Option<Tls>, served: Served) {
     let address: SocketAddr = peer.address;
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
-        return requests(stream, peer, router, stop).await;
+        return requests(stream, peer, served).await;
     };
     let identity = tls.current();
     let acceptor = TlsAcceptor::from(identity.https.clone());
@@ -101,20 +108,27 @@ async fn connection(
     match timeout(HANDSHAKE, Box::pin(acceptor.accept(stream))).await {
         Ok(Ok(stream)) => {
             peer.tls = Some(Arc::new(Handshake::of(stream.get_ref().1, &identity)));
-            requests(stream, peer, router, stop).await;
+            requests(stream, peer, served).await;
         }
         Ok(Err(error)) => debug!(%address, %error, "TLS handshake failed"),
         Err(_) => debug!(%address, "TLS handshake took too long"),
     }
 }
 
-async fn requests<S>(stream: S, peer: Peer, router: Router, mut stop: watch::Receiver<bool>)
+async fn requests<S>(stream: S, peer: Peer, served: Served)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Served { router, idle, mut stop } = served;
     let address = peer.address;
     let router = TowerToHyperService::new(router);
+    let paced = Arc::new(AtomicBool::new(true));
+    let stream = Paced::new(stream, idle, paced.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
+        if request.headers().contains_key(UPGRADE) {
+            // The outbox of an XMPP stream is bounded by other means.
+            paced.store(false, Ordering::Relaxed);
+        }
         request.extensions_mut().insert(peer.clone());
         router.call(request)
     });

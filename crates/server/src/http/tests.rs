@@ -57,7 +57,11 @@ async fn house_with(text: &str, tls: Option<Tls>, permits: Option<Arc<Semaphore>
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(serve(Door { listener, tls, permits }, router(web.clone()), stopped));
+    let serving = tokio::spawn(serve(
+        Door { listener, tls, permits, idle: std::time::Duration::from_secs(60) },
+        router(web.clone()),
+        stopped,
+    ));
     House { address, web, failing, upgraded, stop, serving }
 }
 

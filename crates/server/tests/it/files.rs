@@ -214,8 +214,10 @@ async fn a_slot_takes_what_was_asked_for_once_and_nothing_else() {
     assert_eq!(with("10", "text/html", right.clone()).await, 415);
     let chunked = [("Transfer-Encoding", "chunked"), ("Authorization", &*right)];
     assert_eq!(ask("PUT", &slot.put, &chunked, b"a\r\n0123456789\r\n0\r\n\r\n").await.status, 411);
-    let part = [("Content-Length", "5"), ("Content-Range", "bytes 0-4/10"), ("Authorization", &*right)];
-    assert_eq!(ask("PUT", &slot.put, &part, b"01234").await.status, 400);
+    for wrong in ["bytes 0-4", "bytes 0-3/10", "bytes 0-4/*"] {
+        let part = [("Content-Length", "5"), ("Content-Range", wrong), ("Authorization", &*right)];
+        assert_eq!(ask("PUT", &slot.put, &part, b"01234").await.status, 400, "{wrong}");
+    }
     assert_eq!(ask("POST", &slot.put, &[], b"").await.status, 405);
     let elsewhere = slot.put.replace("/upload/", "/upload/x");
     assert_eq!(ask("PUT", &elsewhere, &[("Content-Length", "10")], &content(10)).await.status, 404);
@@ -248,6 +250,103 @@ async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_tried_again() {
     assert_eq!(get(&slot.get, &[]).await.status, 404);
     assert_eq!(put(&slot, "image/png", &whole).await.status, 201);
     assert!(get(&slot.get, &[]).await.body == whole);
+}
+
+/// Sends a part of a file.
+async fn put_part(slot: &Slot, whole: &[u8], part: std::ops::Range<usize>) -> Answer {
+    let length = part.len().to_string();
+    let range = format!("bytes {}-{}/{}", part.start, part.end - 1, whole.len());
+    let headers = [
+        ("Content-Length", &*length),
+        ("Content-Range", &*range),
+        ("Content-Type", "image/png"),
+        ("Authorization", &*slot.authorization),
+    ];
+    ask("PUT", &slot.put, &headers, &whole[part]).await
+}
+
+/// How much of an upload is there.
+async fn offset(slot: &Slot) -> usize {
+    let told = ask("HEAD", &slot.put, &[("Authorization", &*slot.authorization)], b"").await;
+    assert_eq!(told.status, 204, "{}", told.text());
+    told.header("upload-offset").unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_where_it_was_broken_off() {
+    let house = open(&[]).await;
+    let mut romeo = house.online("romeo", "a").await;
+    let whole = content(1_000_000);
+    let slot = slot(&mut romeo, "a", whole.len(), "image/png").await;
+    assert_eq!(offset(&slot).await, 0);
+    let headers = [("Content-Length", "1000000"), ("Authorization", &*slot.authorization)];
+    let mut first = begin("PUT", &slot.put, &headers, &whole[..600_000]).await;
+    first.shutdown().await.unwrap();
+    assert_eq!(Answer::read(first).await.status, 400);
+    assert_eq!(offset(&slot).await, 600_000);
+    assert_eq!(get(&slot.get, &[]).await.status, 404, "nobody sees a part");
+
+    let stranger = ask("HEAD", &slot.put, &[("Authorization", "Bearer x")], b"").await;
+    assert_eq!((stranger.status, stranger.header("upload-offset")), (403, None));
+    let forged = Slot { authorization: "Bearer x".into(), ..slot.clone() };
+    assert_eq!(put(&forged, "image/png", &whole).await.status, 403);
+    assert_eq!(offset(&slot).await, 600_000, "whoever lacks the token ends nothing");
+
+    let gap = put_part(&slot, &whole, 700_000..800_000).await;
+    assert_eq!((gap.status, gap.header("upload-offset")), (409, Some("600000")));
+    let more = put_part(&slot, &whole, 600_000..700_001).await;
+    assert_eq!((more.status, more.header("upload-offset")), (202, Some("700001")));
+    assert_eq!(put_part(&slot, &whole, 700_001..1_000_000).await.status, 201);
+    assert!(get(&slot.get, &[]).await.body == whole);
+    assert_eq!(ask("HEAD", &slot.get, &[], b"").await.status, 200);
+    assert_eq!(put_part(&slot, &whole, 0..1).await.status, 409);
+}
+
+#[tokio::test]
+async fn an_upload_without_a_range_begins_anew() {
+    let house = open(&[]).await;
+    let mut romeo = house.online("romeo", "a").await;
+    let whole = content(300_000);
+    let slot = slot(&mut romeo, "a", whole.len(), "image/png").await;
+    assert_eq!(put_part(&slot, &content(300_000), 0..200_000).await.status, 202);
+    assert_eq!(put(&slot, "image/png", &whole).await.status, 201);
+    assert!(get(&slot.get, &[]).await.body == whole);
+}
+
+#[tokio::test]
+async fn a_download_that_nobody_reads_on_is_dropped() {
+    use tokio::io::AsyncReadExt;
+    let house = open(&[("FILES_IDLE_SECONDS", "1")]).await;
+    let mut romeo = house.online("romeo", "a").await;
+    let slot = upload(&mut romeo, "a", "image/png", &content(16_000_000)).await;
+    let mut stuck = begin("GET", &slot.get, &[], b"").await;
+    let mut some = [0; 1_000];
+    stuck.read_exact(&mut some).await.unwrap();
+    // Nothing tells the reader but the end, which comes before the content does.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let mut rest = Vec::new();
+    let _ = stuck.read_to_end(&mut rest).await;
+    assert!(rest.len() < 15_000_000, "{}", rest.len());
+    assert!(get(&slot.get, &[]).await.body.len() == 16_000_000, "who reads on gets it all");
+}
+
+#[tokio::test]
+async fn content_without_a_record_is_collected_at_the_start() {
+    let house = open(&[]).await;
+    let mut romeo = house.online("romeo", "a").await;
+    let kept = upload(&mut romeo, "a", "image/png", b"kept").await;
+    let mut stray = house.vault().blobs().write(house.vault().blobs().name("stray")).await.unwrap();
+    stray.write(b"what a backup brought back").await.unwrap();
+    stray.finish().await.unwrap();
+    assert_eq!(house.blobs().len(), 2);
+    drop(romeo);
+    let house = house.restart().await;
+    while house.blobs().len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    let path = kept.get.split_once("/upload/").unwrap().1;
+    let url = format!("http://{}/upload/{path}", house.server.addresses().http[0]);
+    assert!(get(&url, &[]).await.body == b"kept");
 }
 
 #[tokio::test]

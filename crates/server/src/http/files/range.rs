@@ -32,6 +32,15 @@ pub(super) fn read(header: &str, size: u64) -> Wanted {
     }
 }
 
+/// Reads a `Content-Range` (RFC 9110 §14.4): which bytes, of how many.
+pub(super) fn part(header: &str) -> Option<(Range<u64>, u64)> {
+    let (unit, rest) = header.trim().split_once(' ')?;
+    let (range, size) = rest.trim().split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last, size) = (number(first)??, number(last)??, number(size)??);
+    (unit.eq_ignore_ascii_case("bytes") && first <= last && last < size).then(|| (first..last + 1, size))
+}
+
 /// Nothing, or digits alone; `None` for what is neither. What is too large for a number is as good as the largest.
 fn number(text: &str) -> Option<Option<u64>> {
     match text {
@@ -51,6 +60,18 @@ pub(super) fn matches(header: &str, tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_read_when_it_lies_within_the_whole() {
+        assert_eq!(part("bytes 0-4/10"), Some((0..5, 10)));
+        assert_eq!(part("Bytes 5-9/10"), Some((5..10, 10)));
+        for wrong in
+            ["bytes 5-10/10", "bytes 5-4/10", "bytes */10", "bytes 0-4/*", "items 0-4/10", "bytes=0-4/10", ""]
+        {
+            assert_eq!(part(wrong), None, "{wrong}");
+        }
+        assert_eq!(part("bytes 0-18446744073709551615/18446744073709551615"), None);
+    }
 
     #[test]
     fn one_range_is_cut_to_what_is_there() {
