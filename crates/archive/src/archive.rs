@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use vault::{Sequence, Vault};
+use vault::{Checkpoint, Sequence, Vault};
 
 use crate::chain::Notary;
+use crate::export::{Destination, ExportError, Exporter, Manifest, Order};
 use crate::id::{Ids, StanzaId};
 use crate::index::Index;
 use crate::writer::{Command, Writer};
@@ -164,6 +165,26 @@ impl<T: Send + 'static> Archive<T> {
     /// All holds: what must not vanish.
     pub fn holds(&self) -> Holds {
         Holds::new(self.0.vault.clone())
+    }
+
+    /// Signs where the chain stands, unless the last checkpoint says so, and returns it; `None` while nothing is stored.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Sign(reply))?;
+        answer.await.map_err(|_| ArchiveError::Closed)?
+    }
+
+    /// Writes an export, and returns what it says of itself. Memory does not grow with the number of events. Whoever calls this has
+    /// put on record who exports what, and why.
+    ///
+    /// # Errors
+    /// Why there is none; what has been written until then is of no use.
+    pub async fn export(&self, order: Order<'_>, into: Destination<'_>) -> Result<Manifest, ExportError> {
+        let checkpoint = self.checkpoint().await?;
+        Exporter { vault: &self.0.vault, ids: &self.0.ids, checkpoint }.run(order, into).await
     }
 
     /// Reads a page of someone's history (XEP-0313).

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use smallvec::smallvec;
 use vault::{Blind, Expect, Micros, Record, Sequence, Vault, VaultError, Window, Write};
 
+use crate::hex::{hex, unhex};
 use crate::{Conversation, Draft, Ledger, Result, body};
 
 /// Something that somebody does with other people's words, or with the power over them.
@@ -200,19 +201,4 @@ fn parse(item: &crate::Item) -> Option<(Audited, [u8; 32], [u8; 32])> {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use jid::Jid;
-use vault::{DataKey, KeyId, SealedEvent, Vault, VaultError};
+use vault::{DataKey, KeyId, Micros, SealedEvent, Sequence, Vault, VaultError};
 
 use crate::history::Item;
 use crate::{Draft, Ledger, Result};
@@ -29,9 +29,18 @@ pub(crate) fn write(draft: &Draft, out: &mut Vec<u8>) {
 
 /// Opens an event under its key.
 pub(crate) fn open(event: &SealedEvent, key: &DataKey) -> Result<Item> {
-    const DAMAGED: VaultError = VaultError::Corrupt { what: "an event does not parse" };
+    parse(event.sequence, event.time, unseal(event, key)?)
+}
+
+/// What is inside an event's seal.
+pub(crate) fn unseal(event: &SealedEvent, key: &DataKey) -> Result<Bytes> {
     let context = SealedEvent::context(event.sequence, event.writer, event.time, event.key, &event.tags);
-    let plain = Bytes::from(key.open(&context, &event.sealed).map_err(VaultError::from)?);
+    Ok(Bytes::from(key.open(&context, &event.sealed).map_err(VaultError::from)?))
+}
+
+/// Reads what [`write`] wrote.
+pub(crate) fn parse(sequence: Sequence, time: Micros, plain: Bytes) -> Result<Item> {
+    const DAMAGED: VaultError = VaultError::Corrupt { what: "an event does not parse" };
     let (version, rest) = plain.split_first().ok_or(DAMAGED)?;
     let (ledger, mut rest) = match *version {
         // The first form did not say.
@@ -50,7 +59,7 @@ pub(crate) fn open(event: &SealedEvent, key: &DataKey) -> Result<Item> {
     };
     let (from, to) = (address().ok_or(DAMAGED)?, address().ok_or(DAMAGED)?);
     let stanza = plain.slice_ref(rest);
-    Ok(Item { sequence: event.sequence, time: event.time, ledger, from, to, stanza })
+    Ok(Item { sequence, time, ledger, from, to, stanza })
 }
 
 /// Opens events. Those whose key has been destroyed are left out: they are erased. One that has been tampered with is

@@ -73,6 +73,11 @@ impl Notary {
         self.0.verifying_key().to_bytes()
     }
 
+    /// Signs a statement of another kind, which names its kind at its beginning.
+    pub(crate) fn sign_statement(&self, statement: &[u8]) -> [u8; 64] {
+        self.0.sign(statement).to_bytes()
+    }
+
     pub(crate) fn sign(&self, head: &Head, time: Micros, previous: Sequence) -> Checkpoint {
         let mut checkpoint =
             Checkpoint { sequence: head.sequence, time, hash: head.hash, previous, signature: [0; 64] };

@@ -16,6 +16,8 @@ mod audit;
 mod body;
 mod chain;
 mod entry;
+pub mod export;
+mod hex;
 mod history;
 mod hold;
 mod id;
@@ -39,7 +41,7 @@ pub use index::names::CHANGES;
 pub use matter::{Approval, Barred, Brief, Change, Matter, MatterError, Matters, Scope, Step};
 pub use places::Places;
 pub use selection::{Portion, Selection, Walk};
-pub use vault::{Micros, Sequence};
+pub use vault::{Checkpoint, Micros, Sequence};
 pub use verify::{Fault, Report, verify, verify_sealed};
 
 /// Why the archive could not be read.

@@ -9,7 +9,9 @@ use metrics::{counter, histogram};
 use smallvec::SmallVec;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
-use vault::{Batch, Blind, Head, KeyId, Micros, Nonces, SealedEvent, Sequence, Tags, Vault, VaultError};
+use vault::{
+    Batch, Blind, Checkpoint, Head, KeyId, Micros, Nonces, SealedEvent, Sequence, Tags, Vault, VaultError,
+};
 
 use crate::archive::{Options, Sink};
 use crate::audit::{Act, AuditHead};
@@ -28,6 +30,8 @@ pub(crate) enum Command<T> {
     Spool(BareJid, Vec<Sequence>, oneshot::Sender<Result<()>>),
     Record(Box<Draft>, Reply),
     Audit(Box<Act>, Reply),
+    /// Signs where the chain stands.
+    Sign(oneshot::Sender<Result<Option<Checkpoint>>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -165,6 +169,11 @@ impl<T: Send + 'static> Writer<T> {
                     Command::Audit(act, reply) => {
                         self.append(&mut entries).await;
                         let _ = reply.send(self.audit(*act).await);
+                    }
+                    Command::Sign(reply) => {
+                        self.append(&mut entries).await;
+                        self.sign().await;
+                        let _ = reply.send(self.vault.store().last_checkpoint().await.map_err(Into::into));
                     }
                     Command::Stop(reply) => {
                         // Nothing is added from now on; what has been is still stored.

@@ -1,0 +1,185 @@
+//! What an export is packed into: a ZIP that streams, or a folder.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use zip::CompressionMethod;
+use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
+
+use super::ExportError;
+use crate::hex::hex;
+
+/// Where an export goes.
+pub enum Destination<'a> {
+    /// A ZIP, written from its start to its end.
+    Zip(&'a mut (dyn AsyncWrite + Send + Unpin)),
+    /// A folder, which must be absent or empty.
+    Folder(PathBuf),
+}
+
+/// An export on its way out. Its files come one after the other, and what has been written is not held.
+pub(crate) struct Package<'a> {
+    target: Target<'a>,
+    open: Option<Open>,
+    /// All that is in it so far: about 100 bytes a file.
+    listed: Vec<Listed>,
+}
+
+enum Target<'a> {
+    Zip { zip: Box<ZipWriter<StreamWriter<Pipe>>>, pipe: Pipe, out: &'a mut (dyn AsyncWrite + Send + Unpin) },
+    Folder { root: PathBuf, file: Option<tokio::fs::File> },
+}
+
+struct Open {
+    name: String,
+    size: u64,
+    sha256: Sha256,
+}
+
+struct Listed {
+    name: String,
+    sha256: [u8; 32],
+}
+
+/// Bytes between the packer, which cannot wait, and the output, which can.
+#[derive(Clone, Default)]
+struct Pipe(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes handed to the packer at once.
+const PIECE: usize = 64 * 1024;
+
+impl<'a> Package<'a> {
+    pub(crate) async fn new(destination: Destination<'a>) -> Result<Self, ExportError> {
+        let target = match destination {
+            Destination::Zip(out) => {
+                let pipe = Pipe::default();
+                Target::Zip { zip: Box::new(ZipWriter::new_stream(pipe.clone())), pipe, out }
+            }
+            Destination::Folder(root) => {
+                tokio::fs::create_dir_all(&root).await?;
+                if tokio::fs::read_dir(&root).await?.next_entry().await?.is_some() {
+                    return Err(ExportError::NotEmpty);
+                }
+                Target::Folder { root, file: None }
+            }
+        };
+        Ok(Self { target, open: None, listed: Vec::new() })
+    }
+
+    /// How many files are in it.
+    pub(crate) fn files(&self) -> u64 {
+        self.listed.len() as u64
+    }
+
+    /// Begins a file. `name` is ours: it has slashes between its parts, and nothing in it comes from a message.
+    pub(crate) async fn begin(&mut self, name: &str, packed: bool) -> Result<(), ExportError> {
+        self.end().await?;
+        match &mut self.target {
+            Target::Zip { zip, .. } => {
+                let method = if packed { CompressionMethod::Deflated } else { CompressionMethod::Stored };
+                let level = packed.then_some(3);
+                // Its size is not known yet, and may be above 4 GiB.
+                let options = SimpleFileOptions::default().compression_method(method).large_file(true);
+                zip.start_file(name, options.compression_level(level))?;
+            }
+            Target::Folder { root, file } => {
+                let path = root.join(name);
+                if let Some(parent) = path.parent() {
+                    tokio::fs::create_dir_all(parent).await?;
+                }
+                *file = Some(tokio::fs::File::create_new(path).await?);
+            }
+        }
+        self.open = Some(Open { name: name.to_owned(), size: 0, sha256: Sha256::new() });
+        Ok(())
+    }
+
+    /// Writes into the file that was begun last.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.size += bytes.len() as u64;
+        open.sha256.update(bytes);
+        match &mut self.target {
+            Target::Zip { zip, pipe, out } => {
+                for piece in bytes.chunks(PIECE) {
+                    zip.write_all(piece)?;
+                    drain(pipe, out).await?;
+                }
+            }
+            Target::Folder { file, .. } => {
+                if let Some(file) = file {
+                    file.write_all(bytes).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends it, and returns its size in bytes.
+    pub(crate) async fn end(&mut self) -> Result<u64, ExportError> {
+        let Some(Open { name, size, sha256 }) = self.open.take() else { return Ok(0) };
+        if let Target::Folder { file, .. } = &mut self.target
+            && let Some(mut file) = file.take()
+        {
+            file.flush().await?;
+            file.sync_all().await?;
+        }
+        self.listed.push(Listed { name, sha256: sha256.finalize().into() });
+        Ok(size)
+    }
+
+    /// A whole file.
+    pub(crate) async fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), ExportError> {
+        self.begin(name, true).await?;
+        self.write(bytes).await?;
+        self.end().await?;
+        Ok(())
+    }
+
+    /// The list of all files so far as `sha256sum` writes it, which goes into the package as a file.
+    pub(crate) async fn list(&mut self, name: &str) -> Result<[u8; 32], ExportError> {
+        self.end().await?;
+        let listed = std::mem::take(&mut self.listed);
+        self.begin(name, true).await?;
+        for lines in listed.chunks(1024) {
+            let line = |file: &Listed| format!("{}  {}\n", hex(&file.sha256), file.name);
+            self.write(lines.iter().map(line).collect::<String>().as_bytes()).await?;
+        }
+        self.end().await?;
+        Ok(self.listed.pop().map(|list| list.sha256).unwrap_or_default())
+    }
+
+    /// Writes what is left.
+    pub(crate) async fn close(mut self) -> Result<(), ExportError> {
+        self.end().await?;
+        if let Target::Zip { zip, pipe, out } = self.target {
+            zip.finish()?;
+            drain(&pipe, out).await?;
+            out.flush().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn drain(pipe: &Pipe, out: &mut (dyn AsyncWrite + Send + Unpin)) -> std::io::Result<()> {
+    let bytes = std::mem::take(&mut *pipe.0.lock());
+    if !bytes.is_empty() {
+        out.write_all(&bytes).await?;
+    }
+    Ok(())
+}
