@@ -3,6 +3,12 @@
 //! No I/O, no clock, no state: whoever asks brings the [`Facts`], so a verdict can be tested, repeated over an old
 //! archive, and explained.
 
+pub mod detect;
+pub mod lexicon;
+pub mod links;
+pub mod rules;
+pub mod words;
+
 use stanza::{Element, ErrorType, Stanza, StanzaCondition, StanzaError};
 
 /// What the company has decided.
