@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use server::users::Role;
+use clap::{Args, Parser, Subcommand};
+use server::users::Roles;
 
 /// Business instant messaging that a company owns: XMPP, with every word in a sealed archive.
 #[derive(Parser)]
@@ -70,9 +70,9 @@ pub(crate) enum User {
         name: String,
         #[command(flatten)]
         password: PasswordFrom,
-        /// What it may do
-        #[arg(long, value_enum, default_value_t = RoleName::User)]
-        role: RoleName,
+        /// What the person is: user, or any of admin, auditor, officer and key-custodian with commas between them
+        #[arg(long, value_name = "ROLES", default_value_t = Roles::USER)]
+        role: Roles,
         /// How the person is called
         #[arg(long, value_name = "NAME")]
         display_name: Option<String>,
@@ -118,9 +118,9 @@ pub(crate) enum User {
     Role {
         /// Who
         name: String,
-        /// What
-        #[arg(value_enum)]
-        role: RoleName,
+        /// User, or any of admin, auditor, officer and key-custodian with commas between them
+        #[arg(value_name = "ROLES")]
+        role: Roles,
     },
     /// Keep somebody out, and end their sessions. Nothing is deleted
     Disable {
@@ -161,26 +161,6 @@ pub(crate) struct PasswordFrom {
     pub(crate) password_stdin: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum RoleName {
-    /// Chats
-    User,
-    /// May also read the archive, on the record
-    Auditor,
-    /// May also run the server
-    Admin,
-}
-
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::User => Self::User,
-            RoleName::Auditor => Self::Auditor,
-            RoleName::Admin => Self::Admin,
-        }
-    }
-}
-
 #[derive(Subcommand)]
 pub(crate) enum Archive {
     /// Check the whole chain: nothing changed, removed, reordered, inserted or cut off
@@ -192,6 +172,31 @@ pub(crate) enum Archive {
     },
     /// Show the public key that verifies the archive's signatures
     Key,
+    /// Who read other people's words, and who used the power to. Reading this is on record, too
+    Audit {
+        #[command(flatten)]
+        who: Who,
+        /// Only what this person did
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        /// Only what was done under this matter
+        #[arg(long, value_name = "ID")]
+        matter: Option<String>,
+        /// At most so many entries, the newest
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: usize,
+    },
+}
+
+/// Who asks. Whoever holds the machine has no right to other people's words by that.
+#[derive(Args)]
+pub(crate) struct Who {
+    /// The person who asks; wants their password. Without: the token in CHANCERY_TOKEN, if it is set
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Read the password from the first line of standard input, and the second factor, if there is one, from the next
+    #[arg(long, requires = "name")]
+    pub(crate) password_stdin: bool,
 }
 
 #[derive(Subcommand)]

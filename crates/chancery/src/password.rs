@@ -23,6 +23,20 @@ pub(crate) fn new_password(from_stdin: bool) -> Result<Zeroizing<String>, Failur
     Ok(first)
 }
 
+/// Somebody's password, and their second factor where standard input has one more line.
+pub(crate) fn sign_in(
+    name: &str,
+    from_stdin: bool,
+) -> Result<(Zeroizing<String>, Option<Zeroizing<String>>), Failure> {
+    if from_stdin {
+        let password = first_line()?;
+        return Ok((password, first_line().ok()));
+    }
+    must_be_typed("--password-stdin")?;
+    let password = rpassword::prompt_password(format!("Password of {name}: ")).map_err(unread)?;
+    Ok((Zeroizing::new(password), None))
+}
+
 /// A recovery phrase, from standard input or typed.
 pub(crate) fn phrase(from_stdin: bool) -> Result<Zeroizing<String>, Failure> {
     if from_stdin {

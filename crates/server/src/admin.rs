@@ -4,6 +4,7 @@
 //! speak: the socket has mode 0600 and the kernel says who connected. The same requests can be carried out without a
 //! server on an open data folder, so every command has one implementation.
 
+mod ask;
 mod client;
 mod doctor;
 mod operations;
@@ -19,17 +20,18 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+pub use ask::{Ask, Caller};
 pub use client::Client;
 pub use doctor::{Finding, State};
 pub use operations::{Operations, Running};
-pub use protocol::{Fault, FaultKind, NewPerson, Reply, Request};
+pub use protocol::{Fault, FaultKind, NewPerson, Order, Reply, Request};
 pub use socket::{AdminSocket, SocketError};
 pub use trail::{parse_key, verify_store};
 
 /// Carries out requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers with what the request's documentation says. Long work tells how far it is.
-    fn handle(&self, request: Request, progress: Progress) -> BoxFuture<'_, Result<Value, Fault>>;
+    fn handle(&self, order: Order, progress: Progress) -> BoxFuture<'_, Result<Value, Fault>>;
 }
 
 /// How far something is: `(done, total)`. Cheap to call often; whoever listens thins it out.

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use jid::{DomainPart, DomainRef, NodePart};
 
+use crate::users::Roles;
+
 pub use keys::{KEYS, Key, Kind};
 
 /// The name of the file that is read when `--config` names none.
@@ -52,6 +54,8 @@ pub struct Config {
     pub limits: Limits,
     /// What may be said.
     pub policy: Policy,
+    /// Who may read other people's words, and under what conditions.
+    pub compliance: Compliance,
     /// Who reads the numbers.
     pub metrics: Metrics,
     /// Whom to write to about this server (XEP-0157).
@@ -195,6 +199,8 @@ pub struct Limits {
     pub stanzas_per_second: Option<NonZeroU32>,
     /// Sign-in attempts a minute and address. `None`: no limit.
     pub logins_per_minute: Option<NonZeroU32>,
+    /// Requests to the API a minute and person. `None`: no limit.
+    pub requests_per_minute: Option<NonZeroU32>,
     /// Registrations a minute and address. `None`: no limit.
     pub registrations_per_minute: Option<NonZeroU32>,
     /// How long a lost session waits to be resumed (XEP-0198 §5). Zero: resumption is not offered.
@@ -223,6 +229,17 @@ pub enum EncryptedMessages {
     Refuse,
     /// They pass and are archived as they are.
     Allow,
+}
+
+/// Conditions on reading other people's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compliance {
+    /// Whether a matter needs the approval of a second person before anybody reads under it.
+    pub second_approval: bool,
+    /// Whether roles sleep until their holder signs in with a second factor.
+    pub second_factor: bool,
+    /// Who may read without a matter in an emergency, for a reason, while all officers are told.
+    pub break_glass: Roles,
 }
 
 /// Who reads the numbers at `/metrics`.
@@ -464,6 +481,7 @@ impl Config {
         Self {
             tls: new.tls.clone(),
             http: new.http.clone(),
+            compliance: new.compliance,
             metrics: new.metrics.clone(),
             limits: self.limits_reloaded(new),
             log: Log { format: self.log.format, level: new.log.level.clone() },
@@ -473,7 +491,11 @@ impl Config {
     }
 
     fn limits_reloaded(&self, new: &Self) -> Limits {
-        Limits { logins_per_minute: new.limits.logins_per_minute, ..self.limits }
+        Limits {
+            logins_per_minute: new.limits.logins_per_minute,
+            requests_per_minute: new.limits.requests_per_minute,
+            ..self.limits
+        }
     }
 }
 
@@ -484,7 +506,7 @@ impl Default for Config {
     }
 }
 
-fn localhost_ref() -> &'static DomainRef {
+pub(crate) fn localhost_ref() -> &'static DomainRef {
     use std::sync::LazyLock;
     static LOCALHOST: LazyLock<DomainPart> = LazyLock::new(check::localhost);
     &LOCALHOST

@@ -3,6 +3,7 @@
 //! One router serves plain and TLS listeners alike. What a request may see depends on its [`Peer`], which the
 //! listener attaches ([`serve`]), never on a header that a client could write.
 
+mod api;
 mod discovery;
 mod files;
 mod headers;
@@ -38,6 +39,7 @@ use crate::metrics::Exporter;
 use crate::server::Addresses;
 use crate::tls::Handshake;
 
+pub use api::Counter;
 pub use monitor::Health;
 pub use origin::Origin;
 pub use serve::{Door, serve};
@@ -74,6 +76,7 @@ pub struct Web {
     websocket: WebSocketHandler,
     files: Option<Files>,
     invitations: Option<Invitations>,
+    counter: Option<Counter>,
 }
 
 /// The part of the configuration that web requests see. A reload replaces it.
@@ -108,9 +111,10 @@ impl Web {
         websocket: WebSocketHandler,
         files: Option<Files>,
         invitations: Option<Invitations>,
+        counter: Option<Counter>,
     ) -> Arc<Self> {
         let settings = RwLock::new(Settings::new(config));
-        Arc::new(Self { settings, exporter, health, websocket, files, invitations })
+        Arc::new(Self { settings, exporter, health, websocket, files, invitations, counter })
     }
 
     /// Takes over what a reloaded configuration says about the web side.
@@ -121,6 +125,9 @@ impl Web {
         }
         if let Some(invitations) = &self.invitations {
             invitations.origin.reconfigure(config);
+        }
+        if let Some(counter) = &self.counter {
+            counter.reconfigure(config);
         }
     }
 
@@ -139,6 +146,11 @@ impl Web {
         }
     }
 
+    /// Whether people reach it by `https`, whatever the connection here looks like: the operator says so.
+    fn is_published_by_tls(&self) -> bool {
+        self.settings().public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    }
+
     fn settings(&self) -> Arc<Settings> {
         self.settings.read().clone()
     }
@@ -146,7 +158,12 @@ impl Web {
 
 /// Every route of the web side.
 pub fn router(web: Arc<Web>) -> Router {
-    Router::new()
+    let api = web.counter.as_ref().map(|counter| api::router(&web, counter));
+    let routes = match api {
+        Some(api) => Router::new().nest(api::ROOT, api),
+        None => Router::new(),
+    };
+    routes
         .route("/", get(page::root))
         .route("/chancery.css", get(page::style))
         .route("/robots.txt", get(page::robots))

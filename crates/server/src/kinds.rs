@@ -50,3 +50,9 @@ pub const PHOTO: u16 = 53;
 pub const CAPABILITIES: u16 = 54;
 /// [`crate::pubsub::store::Listed`].
 pub const NODE_LISTED: u16 = 55;
+/// [`crate::office::Session`].
+pub const WEB_SESSION: u16 = 80;
+/// [`crate::office::Emergency`].
+pub const EMERGENCY: u16 = 81;
+/// [`crate::office::Token`].
+pub const TOKEN: u16 = 82;

@@ -22,6 +22,7 @@ mod iq;
 mod kinds;
 mod listen;
 pub mod metrics;
+pub mod office;
 mod outbox;
 mod pending;
 mod people;

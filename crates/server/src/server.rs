@@ -29,6 +29,7 @@ use crate::iq::{
 };
 use crate::listen::{self, Hall};
 use crate::metrics::Exporter;
+use crate::office::{self, Office};
 use crate::outbox::Bounds;
 use crate::people::People;
 use crate::post::{Post, Trail, settle};
@@ -57,6 +58,7 @@ pub struct Server {
     rooms: Option<Rooms>,
     trail: Trail,
     sign_in: SignIn,
+    office: Office,
     web: Arc<Web>,
     stop: watch::Sender<bool>,
     spool: mpsc::UnboundedSender<Spool>,
@@ -277,6 +279,9 @@ impl Server {
             stanzas_per_second: limits.stanzas_per_second.map_or(0, |rate| rate.get()),
         };
         let sign_in = SignIn::new(users.clone(), Arc::new(SignInLimit::new(limits.logins_per_minute)));
+        let running =
+            office::Running { trail: trail.clone(), post: clerk.post.clone(), sign_in: sign_in.clone() };
+        let office = Office::open(config, vault.clone(), running);
         let registration = register::Registration {
             open: config.registration.open,
             users: users.clone(),
@@ -323,6 +328,7 @@ impl Server {
             Arc::new(move |socket, peer| Box::pin(listen::websocket(socket, peer, web_hall.clone()))),
             files,
             Some(invitations),
+            Some(http::Counter::new(config, office.clone())),
         );
         let addresses = Self::listen(config, &hall, &web, &tls, &port, &stopping).await?;
 
@@ -331,8 +337,22 @@ impl Server {
         if let Some(rooms) = &rooms {
             rooms.restore(&router).await.map_err(ArchiveError::from)?;
         }
-        tokio::spawn(sweep(people.clone(), stopping));
-        Ok(Self { vault, addresses, tls, accounts, router, rooms, trail, sign_in, web, stop, spool, alive })
+        tokio::spawn(sweep(people.clone(), office.clone(), stopping));
+        Ok(Self {
+            vault,
+            addresses,
+            tls,
+            accounts,
+            router,
+            rooms,
+            trail,
+            sign_in,
+            office,
+            web,
+            stop,
+            spool,
+            alive,
+        })
     }
 
     async fn listen(
@@ -386,6 +406,11 @@ impl Server {
     /// The archive.
     pub fn trail(&self) -> &Trail {
         &self.trail
+    }
+
+    /// Who may what with other people's words.
+    pub fn office(&self) -> &Office {
+        &self.office
     }
 
     /// The files; `None` without a web side.
@@ -512,12 +537,25 @@ async fn spool_worker(spooled: Spooled, people: People, mut work: mpsc::Unbounde
     }
 }
 
-async fn sweep(people: People, mut stop: watch::Receiver<bool>) {
+async fn sweep(people: People, office: Office, mut stop: watch::Receiver<bool>) {
+    if let Err(error) = office.tell_of_emergencies().await {
+        tracing::warn!(%error, "the officers could not be told what happened while no server ran");
+    }
     let mut ticks = tokio::time::interval(SWEEP);
+    let mut hours = tokio::time::interval(SWEEP * 60);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => people.sweep(),
+        let hour = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = hours.tick() => true,
             _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match hour {
+            false => people.sweep(),
+            true => {
+                if let Err(error) = office.sweep().await {
+                    tracing::warn!(%error, "sessions and tokens that are over could not be removed");
+                }
+            }
         }
     }
 }

@@ -1,4 +1,6 @@
-//! `chancery archive`: is every word still there?
+//! `chancery archive`: is every word still there, and who read what?
+
+mod audit;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,9 @@ pub(crate) async fn run(command: Archive, sources: &Sources, output: &Output) ->
             let key = ask(Request::ArchiveKey, no_progress(), Absent::Refuse, sources, output).await?;
             output.value(&key, |key| text(key, "public_key"));
             Ok(ExitCode::SUCCESS)
+        }
+        Archive::Audit { who, by, matter, limit } => {
+            audit::run(&who, audit::Filter { by, matter, limit }, sources, output).await
         }
     }
 }

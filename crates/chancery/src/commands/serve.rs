@@ -88,7 +88,7 @@ async fn run(
         since: Instant::now(),
     });
     let operations =
-        Operations::new(house.config.clone(), vault, server.users().clone(), Some(house.clone()));
+        Operations::new(house.config.clone(), vault, server.office().clone(), Some(house.clone()));
     let (stop, stopping) = watch::channel(false);
     let admin = tokio::spawn(socket.serve(Arc::new(operations), stopping));
 

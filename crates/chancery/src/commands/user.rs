@@ -30,13 +30,13 @@ pub(crate) async fn run(command: User, sources: &Sources, output: &Output) -> Re
             absent = Absent::Make;
             let password = new_password(password.password_stdin)?.to_string();
             let profile = Profile { name: display_name, groups: group, email, phone, title };
-            (Request::UserAdd { user: name, password, role: role.into(), profile }, "made")
+            (Request::UserAdd { user: name, password, role, profile }, "made")
         }
         User::Passwd { name, password } => {
             let password = new_password(password.password_stdin)?.to_string();
             (Request::UserPassword { user: name, password }, "has a new password")
         }
-        User::Role { name, role } => (Request::UserRole { user: name, role: role.into() }, "has a new role"),
+        User::Role { name, role } => (Request::UserRole { user: name, role }, "has a new role"),
         User::Disable { name } => (Request::UserEnable { user: name, enabled: false }, "is kept out"),
         User::Enable { name } => (Request::UserEnable { user: name, enabled: true }, "may sign in"),
         User::Remove { name, yes } => {

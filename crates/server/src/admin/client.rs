@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::{Fault, Progress, Reply, Request, socket};
+use super::{Fault, Order, Progress, Reply, Request, socket};
 
 /// A conversation with a running server.
 pub struct Client {
@@ -35,7 +35,7 @@ impl Client {
 
     /// Asks and waits for the answer.
     pub async fn call(&mut self, request: &Request, progress: &Progress) -> Result<Value, Fault> {
-        let mut line = serde_json::to_vec(request).map_err(Fault::failed)?;
+        let mut line = serde_json::to_vec(&Order::here(request.clone())).map_err(Fault::failed)?;
         line.push(b'\n');
         self.stream.write_all(&line).await.map_err(gone)?;
         loop {

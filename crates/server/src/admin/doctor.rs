@@ -110,7 +110,7 @@ async fn administrator(config: &Config, users: &Users) -> Finding {
         match users.list(domain).await {
             Err(error) => return Finding::fault(CHECK, error.to_string()),
             Ok(accounts) => {
-                if accounts.iter().any(|account| account.role == Role::Admin && !account.disabled) {
+                if accounts.iter().any(|account| account.roles.has(Role::Admin) && !account.disabled) {
                     return Finding::ok(CHECK, "there is one");
                 }
             }

@@ -12,15 +12,16 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use vault::{MasterKey, Vault};
 
-use super::{Fault, FaultKind, Handler, NewPerson, Progress, Request, doctor, trail};
+use super::{Fault, FaultKind, Handler, NewPerson, Order, Progress, Request, ask, doctor, trail};
 use crate::accounts::remove_at_rest;
 use crate::config::{Config, KeySource};
 use crate::directory::Profile;
 use crate::files::EraseError;
 use crate::http::Origin;
 use crate::invitations::{self, Invitation, Purpose};
+use crate::office::Office;
 use crate::server::Addresses;
-use crate::users::{Account, NewAccount, Role, UserError, Users};
+use crate::users::{Account, NewAccount, Roles, UserError, Users};
 
 /// What only a running server can do.
 pub trait Running: Send + Sync + 'static {
@@ -45,6 +46,7 @@ pub struct Operations {
     config: Arc<RwLock<Arc<Config>>>,
     vault: Vault,
     users: Users,
+    office: Office,
     running: Option<Arc<dyn Running>>,
 }
 
@@ -53,17 +55,19 @@ impl Operations {
     pub fn new(
         config: Arc<RwLock<Arc<Config>>>,
         vault: Vault,
-        users: Users,
+        office: Office,
         running: Option<Arc<dyn Running>>,
     ) -> Self {
-        Self { config, vault, users, running }
+        let users = office.users().clone();
+        Self { config, vault, users, office, running }
     }
 
     fn config(&self) -> Arc<Config> {
         self.config.read().clone()
     }
 
-    async fn carry_out(&self, request: Request, progress: Progress) -> Result<Value, Fault> {
+    async fn carry_out(&self, order: Order, progress: Progress) -> Result<Value, Fault> {
+        let Order { account, request } = order;
         match request {
             Request::Status => Ok(self.status()),
             Request::Reload => match &self.running {
@@ -86,16 +90,14 @@ impl Operations {
             }
             Request::UserRole { user, role } => {
                 let user = self.address(&user)?;
-                if role != Role::Admin {
-                    self.keep_an_admin(&user).await?;
-                }
-                let account = self.users.set_role(&user, role).await.map_err(of_user(&user))?;
+                let operator = self.office.operator(&account);
+                let account = self.office.set_roles(&operator, &user, role).await?;
                 self.show(&user, &account).await
             }
             Request::UserEnable { user, enabled } => {
                 let user = self.address(&user)?;
                 if !enabled {
-                    self.keep_an_admin(&user).await?;
+                    self.office.keep_an_admin(&user).await?;
                 }
                 let account = self.users.set_disabled(&user, !enabled).await.map_err(of_user(&user))?;
                 if !enabled {
@@ -124,6 +126,10 @@ impl Operations {
                 Ok(json!({ "rewrapped": rewrapped }))
             }
             Request::Backup { to } => self.backup(&to).await,
+            Request::Office { by, ask } => {
+                let actor = ask::authenticate(&self.office, by, &account).await?;
+                Ok(ask::carry_out(&self.office, &actor, ask, progress).await?)
+            }
             Request::Doctor => doctor::inside(&self.config(), &self.vault, &self.users).await,
         }
     }
@@ -160,9 +166,9 @@ impl Operations {
         }
     }
 
-    async fn add(&self, person: &NewPerson, role: Role) -> Result<Value, Fault> {
+    async fn add(&self, person: &NewPerson, roles: Roles) -> Result<Value, Fault> {
         let user = self.address(&person.user)?;
-        let account = self.users.create(&user, new_account(person, role)).await.map_err(of_user(&user))?;
+        let account = self.users.create(&user, new_account(person, roles)).await.map_err(of_user(&user))?;
         if !person.profile.is_empty() {
             let write = person.profile.put(&user).map_err(Fault::failed)?;
             self.vault.apply(vec![write]).await.map_err(Fault::failed)?;
@@ -234,7 +240,7 @@ impl Operations {
             order.sort_by_key(|(_, at)| *at);
             let accounts = order
                 .iter()
-                .map(|(user, at)| (user.clone(), new_account(&people[*at], Role::User)))
+                .map(|(user, at)| (user.clone(), new_account(&people[*at], Roles::USER)))
                 .collect::<Vec<_>>();
             let mut writes = Vec::new();
             let mut done = total - accounts.len() as u64;
@@ -290,35 +296,13 @@ impl Operations {
 
     async fn remove(&self, user: &str) -> Result<Value, Fault> {
         let user = self.address(user)?;
-        self.keep_an_admin(&user).await?;
+        self.office.keep_an_admin(&user).await?;
         let removed = match &self.running {
             Some(running) => running.remove(&user).await,
             None => remove_at_rest(&self.users, &self.vault, &user).await,
         };
         removed.map_err(of_user(&user))?;
         Ok(json!({ "removed": user.as_str() }))
-    }
-
-    /// Refuses when this is the only one who can run the server.
-    async fn keep_an_admin(&self, user: &BareJid) -> Result<(), Fault> {
-        let is_admin = |account: &Account| account.role == Role::Admin && !account.disabled;
-        let account = self.users.find(user).await.map_err(of_user(user))?;
-        if !account.is_some_and(|account| is_admin(&account)) {
-            return Ok(());
-        }
-        for domain in &self.config().domains {
-            for account in self.users.list(domain).await.map_err(Fault::failed)? {
-                let same = domain.as_str() == user.domain().as_str()
-                    && user.node().is_some_and(|node| node.as_str() == account.localpart);
-                if is_admin(&account) && !same {
-                    return Ok(());
-                }
-            }
-        }
-        Err(Fault::new(
-            FaultKind::Invalid,
-            format!("{user} is the last administrator; give somebody else the role first"),
-        ))
     }
 
     async fn show(&self, user: &BareJid, account: &Account) -> Result<Value, Fault> {
@@ -358,13 +342,13 @@ impl Operations {
 }
 
 impl Handler for Operations {
-    fn handle(&self, request: Request, progress: Progress) -> BoxFuture<'_, Result<Value, Fault>> {
-        self.carry_out(request, progress).boxed()
+    fn handle(&self, order: Order, progress: Progress) -> BoxFuture<'_, Result<Value, Fault>> {
+        self.carry_out(order, progress).boxed()
     }
 }
 
-fn new_account(person: &NewPerson, role: Role) -> NewAccount {
-    NewAccount { role, name: person.profile.name.clone(), ..NewAccount::new(&person.password) }
+fn new_account(person: &NewPerson, roles: Roles) -> NewAccount {
+    NewAccount { roles, name: person.profile.name.clone(), ..NewAccount::new(&person.password) }
 }
 
 fn bytes_in(folder: &Path) -> std::io::Result<u64> {
@@ -403,7 +387,7 @@ fn describe(user: &BareJid, account: &Account, profile: &Profile) -> Value {
     json!({
         "address": user.as_str(),
         "name": account.name.as_ref().or(profile.name.as_ref()),
-        "role": account.role,
+        "role": account.roles,
         "enabled": !account.disabled,
         "created": created,
         "groups": profile.groups,

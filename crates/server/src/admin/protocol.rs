@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Ask, Caller};
 use crate::directory::Profile;
-use crate::users::Role;
+use crate::users::Roles;
 
 /// One line to the server.
 ///
@@ -27,7 +28,7 @@ pub enum Request {
         password: String,
         /// What it may do.
         #[serde(default)]
-        role: Role,
+        role: Roles,
         /// What is known about the person.
         #[serde(default)]
         profile: Profile,
@@ -63,12 +64,12 @@ pub enum Request {
         /// The new password.
         password: String,
     },
-    /// Set a role: the account.
+    /// Set roles: the account.
     UserRole {
         /// Whose.
         user: String,
-        /// What it may do.
-        role: Role,
+        /// What the person is beside an employee.
+        role: Roles,
     },
     /// Let somebody in or keep them out: the account.
     UserEnable {
@@ -109,6 +110,34 @@ pub enum Request {
     },
     /// Look for trouble: `[{check, state, message}]`.
     Doctor,
+    /// Something that needs a person's right.
+    Office {
+        /// Who asks.
+        #[serde(default)]
+        by: Caller,
+        /// What.
+        ask: Ask,
+    },
+}
+
+/// A request with who sits at the console, as the operating system says.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// The name of the system's account.
+    #[serde(default)]
+    pub account: String,
+    /// What is asked.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+impl Order {
+    /// From this process's own console.
+    pub fn here(request: Request) -> Self {
+        let named = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok());
+        let account = named.filter(|name| !name.is_empty()).unwrap_or_else(|| "console".to_owned());
+        Self { account, request }
+    }
 }
 
 impl Request {
@@ -132,6 +161,7 @@ impl Request {
             Self::KeysRotate { .. } => "keys-rotate",
             Self::Backup { .. } => "backup",
             Self::Doctor => "doctor",
+            Self::Office { ask, .. } => ask.name(),
         }
     }
 }
@@ -189,6 +219,8 @@ pub enum FaultKind {
     Missing,
     /// It is there already.
     Exists,
+    /// Whoever asks may not.
+    Refused,
     /// Something was checked and found wrong.
     Damaged,
     /// It did not work this time.

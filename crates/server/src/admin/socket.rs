@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use super::{Fault, FaultKind, Handler, Progress, Reply, Request};
+use super::{Fault, FaultKind, Handler, Order, Progress, Reply};
 
 /// The longest request.
 const LINE_BYTES: u64 = 1 << 20;
@@ -141,8 +141,8 @@ async fn converse(
             read = limited.read_line(&mut line) => if read? == 0 { return Ok(()) },
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         }
-        let reply = match serde_json::from_str::<Request>(&line) {
-            Ok(request) => answer(request, &*handler, &mut writer).await?,
+        let reply = match serde_json::from_str::<Order>(&line) {
+            Ok(order) => answer(order, &*handler, &mut writer).await?,
             // The parser's own words may quote the line, and the line may hold a password.
             Err(_) => Reply::Fault(Fault::new(
                 FaultKind::Invalid,
@@ -154,12 +154,8 @@ async fn converse(
 }
 
 /// Carries out one request and tells on the way how far it is.
-async fn answer(
-    request: Request,
-    handler: &dyn Handler,
-    writer: &mut OwnedWriteHalf,
-) -> std::io::Result<Reply> {
-    let name = request.name();
+async fn answer(order: Order, handler: &dyn Handler, writer: &mut OwnedWriteHalf) -> std::io::Result<Reply> {
+    let name = order.request.name();
     info!(request = name, "admin request");
     // One place: a newer state replaces nothing, it is dropped, and the next one comes soon.
     let (told, mut tellings) = mpsc::channel(1);
@@ -170,7 +166,7 @@ async fn answer(
             *last = Instant::now();
         }
     });
-    let mut work = handler.handle(request, progress);
+    let mut work = handler.handle(order, progress);
     loop {
         tokio::select! {
             done = &mut work => {

@@ -11,9 +11,9 @@ use super::*;
 struct Echo;
 
 impl Handler for Echo {
-    fn handle(&self, request: Request, progress: Progress) -> BoxFuture<'_, Result<Value, Fault>> {
+    fn handle(&self, order: Order, progress: Progress) -> BoxFuture<'_, Result<Value, Fault>> {
         async move {
-            match request {
+            match order.request {
                 Request::UserRemove { user } => Err(Fault::new(FaultKind::Missing, format!("no {user}"))),
                 Request::ArchiveVerify { .. } => {
                     // Slower than the pause between two tellings.

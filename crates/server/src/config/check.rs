@@ -10,10 +10,12 @@ use jid::{DomainPart, NodePart};
 
 use super::raw::{self, Raw};
 use super::{
-    Access, CompanyRoom, ComponentSecret, Config, ConfigError, Contact, Development, EncryptedMessages,
-    ExternalService, Files, Http, KeySource, Limits, Listen, Log, LogFormat, MASTER_KEY_VARIABLE, Metrics,
-    Policy, Problem, Registration, RoomMakers, Rooms, Secret, Sources, TlsFiles, keys,
+    Access, CompanyRoom, Compliance, ComponentSecret, Config, ConfigError, Contact, Development,
+    EncryptedMessages, ExternalService, Files, Http, KeySource, Limits, Listen, Log, LogFormat,
+    MASTER_KEY_VARIABLE, Metrics, Policy, Problem, Registration, RoomMakers, Rooms, Secret, Sources,
+    TlsFiles, keys,
 };
+use crate::users::{Role, Roles};
 
 const DEFAULT_DOMAIN: &str = "localhost";
 const DEFAULT_DATA: &str = "./data";
@@ -158,6 +160,7 @@ impl Check {
             rooms: self.rooms(&raw.rooms),
             limits: self.limits(&raw.limits),
             policy: self.policy(&raw.policy),
+            compliance: self.compliance(&raw.compliance),
             metrics: self.metrics(raw.metrics),
             contact: self.contact(raw.contact),
             log: self.log(raw.log),
@@ -463,6 +466,11 @@ impl Check {
                 0,
             )),
             logins_per_minute: none_if_zero(self.rate("limits.logins_per_minute", raw.logins_per_minute, 30)),
+            requests_per_minute: none_if_zero(self.rate(
+                "limits.requests_per_minute",
+                raw.requests_per_minute,
+                600,
+            )),
             registrations_per_minute: none_if_zero(self.rate(
                 "limits.registrations_per_minute",
                 raw.registrations_per_minute,
@@ -532,6 +540,18 @@ impl Check {
             }
         };
         Policy { encrypted_messages }
+    }
+
+    fn compliance(&mut self, raw: &raw::Compliance) -> Compliance {
+        let mut break_glass = Roles::USER;
+        for name in &raw.break_glass {
+            match name.parse::<Role>() {
+                Ok(role) => break_glass = break_glass.iter().chain([role]).collect(),
+                Err(error) => self.refuse("compliance.break_glass", &format!("{name:?}: {error}")),
+            }
+        }
+        let raw::Compliance { second_approval, second_factor, .. } = *raw;
+        Compliance { second_approval, second_factor, break_glass }
     }
 
     fn metrics(&mut self, raw: raw::Metrics) -> Metrics {

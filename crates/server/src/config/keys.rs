@@ -8,7 +8,7 @@ use super::Problem;
 pub(super) const PREFIX: &str = "CHANCERY_";
 
 /// Variables with the prefix that are no twin of a key.
-const OTHER_VARIABLES: &[&str] = &["CHANCERY_CONFIG", super::MASTER_KEY_VARIABLE];
+const OTHER_VARIABLES: &[&str] = &["CHANCERY_CONFIG", "CHANCERY_TOKEN", super::MASTER_KEY_VARIABLE];
 
 /// One key of `chancery.toml`.
 #[derive(Clone, Copy, Debug)]
@@ -89,12 +89,16 @@ pub const KEYS: &[Key] = &[
     key("limits.stanza_bytes", Kind::Count),
     key("limits.stanzas_per_second", Kind::Count),
     key("limits.logins_per_minute", Kind::Count),
+    key("limits.requests_per_minute", Kind::Count),
     key("limits.registrations_per_minute", Kind::Count),
     key("limits.resume_seconds", Kind::Count),
     key("limits.outbox_stanzas", Kind::Count),
     key("limits.outbox_bytes", Kind::Count),
     key("limits.connections", Kind::Count),
     key("policy.encrypted_messages", Kind::Text),
+    key("compliance.second_approval", Kind::Switch),
+    key("compliance.second_factor", Kind::Switch),
+    key("compliance.break_glass", Kind::Texts),
     key("metrics.token", Kind::Text),
     key("contact.abuse", Kind::Texts),
     key("contact.admin", Kind::Texts),

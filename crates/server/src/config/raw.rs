@@ -18,6 +18,7 @@ pub(super) struct Raw {
     pub(super) rooms: Rooms,
     pub(super) limits: Limits,
     pub(super) policy: Policy,
+    pub(super) compliance: Compliance,
     pub(super) metrics: Metrics,
     pub(super) contact: Contact,
     pub(super) log: Log,
@@ -131,6 +132,7 @@ pub(super) struct Limits {
     pub(super) stanza_bytes: Option<u64>,
     pub(super) stanzas_per_second: Option<u64>,
     pub(super) logins_per_minute: Option<u64>,
+    pub(super) requests_per_minute: Option<u64>,
     pub(super) registrations_per_minute: Option<u64>,
     pub(super) resume_seconds: Option<u64>,
     pub(super) outbox_stanzas: Option<u64>,
@@ -142,6 +144,14 @@ pub(super) struct Limits {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Policy {
     pub(super) encrypted_messages: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Compliance {
+    pub(super) second_approval: bool,
+    pub(super) second_factor: bool,
+    pub(super) break_glass: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]

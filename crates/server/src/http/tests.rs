@@ -53,7 +53,7 @@ async fn house_with(text: &str, tls: Option<Tls>, permits: Option<Arc<Semaphore>
             }
         })
     });
-    let web = Web::new(&config, Exporter::install(), health, websocket, None, None);
+    let web = Web::new(&config, Exporter::install(), health, websocket, None, None, None);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);

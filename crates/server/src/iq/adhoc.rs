@@ -18,7 +18,7 @@ use super::{Answer, Handler, Place, Request};
 use crate::post::disk_error;
 use crate::session::Session;
 use crate::sessions::new_id;
-use crate::users::{Role, UserError, Users};
+use crate::users::{Roles, UserError, Users};
 use crate::xml::{With, el, text};
 
 /// The namespace, and the node under which commands are listed.
@@ -34,7 +34,7 @@ pub trait Command: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Who may run it, and so see it.
-    fn permits(&self, role: Role) -> bool;
+    fn permits(&self, roles: Roles) -> bool;
 
     /// What must be filled in first, if anything.
     fn form(&self) -> Option<Element>;
@@ -185,7 +185,7 @@ impl AdHoc {
 
     /// The commands that an account may run, in order.
     pub async fn visible(&self, session: &Session) -> Result<Vec<&Arc<dyn Command>>, StanzaError> {
-        let role = self.role(session).await?;
+        let role = self.roles(session).await?;
         Ok(self.commands.iter().filter(|command| command.permits(role)).collect())
     }
 
@@ -194,15 +194,15 @@ impl AdHoc {
         let command = self.commands.iter().find(|command| command.node() == node);
         let command = command
             .ok_or_else(|| StanzaError::new(StanzaCondition::ItemNotFound, "There is no such command."))?;
-        match command.permits(self.role(session).await?) {
+        match command.permits(self.roles(session).await?) {
             true => Ok(command),
             false => Err(StanzaError::new(StanzaCondition::Forbidden, "This is for administrators.")),
         }
     }
 
-    async fn role(&self, session: &Session) -> Result<Role, StanzaError> {
+    async fn roles(&self, session: &Session) -> Result<Roles, StanzaError> {
         match self.users.find(&session.user.jid).await {
-            Ok(account) => Ok(account.map(|account| account.role).unwrap_or_default()),
+            Ok(account) => Ok(account.map(|account| account.roles).unwrap_or_default()),
             Err(UserError::Vault(error)) => Err(disk_error(&error)),
             Err(_) => Err(StanzaCondition::InternalServerError.into()),
         }

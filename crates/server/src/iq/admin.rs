@@ -22,7 +22,7 @@ use crate::people::LastSeen;
 use crate::post::{Post, disk_error};
 use crate::router::Router;
 use crate::session::Session;
-use crate::users::{Account, NewAccount, Role, UserError};
+use crate::users::{Account, NewAccount, Role, Roles, UserError};
 use crate::xml::{el, text};
 use forms::{ADMIN, Task};
 
@@ -59,8 +59,8 @@ impl Command for Order {
         self.task.name()
     }
 
-    fn permits(&self, role: Role) -> bool {
-        role == Role::Admin
+    fn permits(&self, roles: Roles) -> bool {
+        roles.has(Role::Admin)
     }
 
     fn form(&self) -> Option<Element> {

@@ -12,7 +12,7 @@ use super::bad_request;
 use crate::clock;
 use crate::invitations::{DAYS, Invitation, Invitations, NotIssued, Purpose};
 use crate::post::disk_error;
-use crate::users::{Role, Users};
+use crate::users::{Role, Roles, Users};
 use crate::xml::{With, el, text};
 
 /// The namespace.
@@ -47,8 +47,8 @@ impl Command for Invite {
         }
     }
 
-    fn permits(&self, role: Role) -> bool {
-        self.to == Purpose::Contact || role == Role::Admin
+    fn permits(&self, roles: Roles) -> bool {
+        self.to == Purpose::Contact || roles.has(Role::Admin)
     }
 
     fn form(&self) -> Option<Element> {

@@ -118,7 +118,7 @@ impl Company {
             _ => VaultError::Store(vault::StoreError::Closed),
         })?;
         let Some(known) = known else { return Ok(Affiliation::None) };
-        if known.role == Role::Admin {
+        if known.roles.has(Role::Admin) {
             return Ok(Affiliation::Owner);
         }
         let is_in = match &room.group {

@@ -190,7 +190,7 @@ impl Office {
             RoomMakers::Everyone => true,
             RoomMakers::Admins => {
                 let account = self.means.users.find(account).await;
-                account.ok().flatten().is_some_and(|account| account.role == Role::Admin)
+                account.ok().flatten().is_some_and(|account| account.roles.has(Role::Admin))
             }
         }
     }

@@ -1,59 +1,12 @@
 //! What is stored of a person who can sign in.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use vault::Record;
 
+use super::Roles;
 use crate::sasl::{Hash, ScramKeys};
-
-/// What an account may do beside chatting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Chats.
-    #[default]
-    User,
-    /// May also read the archive, on the record.
-    Auditor,
-    /// May also run the server.
-    Admin,
-}
-
-impl Role {
-    /// Its name, as the command line and the records spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Auditor => "auditor",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The text names no [`Role`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such role; there are user, auditor and admin")]
-pub struct UnknownRole;
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRole> {
-        [Self::User, Self::Auditor, Self::Admin]
-            .into_iter()
-            .find(|role| role.name() == name)
-            .ok_or(UnknownRole)
-    }
-}
 
 /// An account: a record under its domain, by its localpart.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,9 +16,9 @@ pub struct Account {
     /// How the person is called, if anybody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it may do.
-    #[serde(default)]
-    pub role: Role,
+    /// What the person is beside an employee.
+    #[serde(default, rename = "role")]
+    pub roles: Roles,
     /// Whether it may not sign in.
     #[serde(default)]
     pub disabled: bool,
@@ -94,14 +47,14 @@ impl Account {
     pub(super) fn new(
         localpart: &str,
         name: Option<String>,
-        role: Role,
+        roles: Roles,
         now: Now,
         keys: PasswordKeys,
     ) -> Self {
         Self {
             localpart: localpart.to_owned(),
             name,
-            role,
+            roles,
             disabled: false,
             created: now.seconds(),
             generation: now.micros,
@@ -116,6 +69,12 @@ impl Account {
             Hash::Sha1 => &self.sha1,
             Hash::Sha256 => &self.sha256,
         }
+    }
+
+    /// Changes when all that was given out on the strength of its password must end: with a new password, with disabling,
+    /// on request. Another account of the same name has another.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(super) fn set_keys(&mut self, keys: PasswordKeys) {

@@ -94,14 +94,14 @@ impl Entries {
 mod tests {
     use super::*;
     use crate::sasl::{Hash, ScramKeys};
-    use crate::users::Role;
+    use crate::users::Roles;
     use crate::users::account::{Now, PasswordKeys};
 
     fn account(number: usize) -> (BareJid, Arc<Account>) {
         let name = format!("u{number}");
         let keys = |hash| ScramKeys::derive(hash, "x", b"salt", 1);
         let keys = PasswordKeys { sha1: keys(Hash::Sha1), sha256: keys(Hash::Sha256) };
-        let account = Account::new(&name, None, Role::User, Now::read(), keys);
+        let account = Account::new(&name, None, Roles::USER, Now::read(), keys);
         (BareJid::new(&format!("{name}@corp.example")).unwrap(), Arc::new(account))
     }
 

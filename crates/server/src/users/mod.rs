@@ -6,6 +6,7 @@
 mod account;
 mod cache;
 mod limit;
+mod roles;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,9 @@ use tokio::sync::Semaphore;
 use vault::{Expect, Vault, VaultError, Versioned, Write};
 use zeroize::Zeroizing;
 
-pub use account::{Account, Role, UnknownRole};
+pub use account::Account;
 pub use limit::SignInLimit;
+pub use roles::{Role, Roles, UnknownRole};
 pub use sign_in::{Answer, Attempt, Fast, Request, SignIn, SignedIn};
 pub use tokens::{IssuedToken, MAX_CLIENTS};
 
@@ -88,14 +90,14 @@ pub struct NewAccount {
     pub password: Zeroizing<String>,
     /// How the person is called.
     pub name: Option<String>,
-    /// What it may do.
-    pub role: Role,
+    /// What the person is beside an employee.
+    pub roles: Roles,
 }
 
 impl NewAccount {
     /// A plain user without a display name.
     pub fn new(password: &str) -> Self {
-        Self { password: Zeroizing::new(password.to_owned()), name: None, role: Role::User }
+        Self { password: Zeroizing::new(password.to_owned()), name: None, roles: Roles::USER }
     }
 }
 
@@ -155,7 +157,7 @@ impl Users {
             return Err(UserError::Exists);
         }
         let keys = self.hash(&new.password).await?;
-        let account = Arc::new(Account::new(&local, name, new.role, Now::read(), keys));
+        let account = Arc::new(Account::new(&local, name, new.roles, Now::read(), keys));
         let put = Write::put(user.domain().as_str(), &local, account.as_ref(), Expect::Absent)?;
         let (users, user) = (self.clone(), user.clone());
         finish(async move {
@@ -235,12 +237,17 @@ impl Users {
         .await
     }
 
-    /// Sets what an account may do.
+    /// Sets what the person is beside an employee. Whoever asks for it puts it on record first.
     ///
     /// # Errors
     /// [`UserError::Unknown`].
-    pub async fn set_role(&self, user: &BareJid, role: Role) -> Result<Arc<Account>, UserError> {
-        self.change(user, move |account, _| account.role = role).await
+    pub async fn set_roles(
+        &self,
+        user: &BareJid,
+        roles: impl Into<Roles>,
+    ) -> Result<Arc<Account>, UserError> {
+        let roles = roles.into();
+        self.change(user, move |account, _| account.roles = roles).await
     }
 
     /// Sets how the person is called.

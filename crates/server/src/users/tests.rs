@@ -134,7 +134,7 @@ fn prove(bare: &str, challenge: &str, password: &str) -> String {
 async fn an_account_signs_in_with_each_kind_of_mechanism() {
     let house = House::with_romeo().await;
     let signed_in = house.plain("Romeo", "wherefore").await.unwrap();
-    assert_eq!((signed_in.user, signed_in.account.role), (romeo(), Role::User));
+    assert_eq!((signed_in.user, signed_in.account.roles), (romeo(), Roles::USER));
     assert!(house.scram("romeo", "wherefore").await.1.is_ok());
     assert_eq!(house.plain("romeo", "guess").await.unwrap_err(), SaslFailure::NotAuthorized);
     assert_eq!(house.scram("romeo", "guess").await.1.unwrap_err(), SaslFailure::NotAuthorized);
@@ -191,16 +191,16 @@ async fn accounts_are_created_once_and_by_proper_names() {
 #[tokio::test]
 async fn changes_last_and_are_seen_at_once() {
     let house = House::with_romeo().await;
-    house.users.set_role(&romeo(), Role::Admin).await.unwrap();
+    house.users.set_roles(&romeo(), Role::Admin).await.unwrap();
     house.users.set_name(&romeo(), Some(" Romeo Montague ".to_owned())).await.unwrap();
     house.users.set_password(&romeo(), "rose").await.unwrap();
     assert_eq!(house.scram("romeo", "wherefore").await.1.unwrap_err(), SaslFailure::NotAuthorized);
-    assert_eq!(house.plain("romeo", "rose").await.unwrap().account.role, Role::Admin);
+    assert_eq!(house.plain("romeo", "rose").await.unwrap().account.roles, Role::Admin.into());
 
     let reread = Users::new(house.vault.clone(), OPTIONS).find(&romeo()).await.unwrap().unwrap();
-    assert_eq!((reread.role, reread.name.as_deref()), (Role::Admin, Some("Romeo Montague")));
+    assert_eq!((reread.roles, reread.name.as_deref()), (Role::Admin.into(), Some("Romeo Montague")));
     let nobody = BareJid::new("nobody@corp.example").unwrap();
-    assert!(matches!(house.users.set_role(&nobody, Role::Admin).await, Err(UserError::Unknown)));
+    assert!(matches!(house.users.set_roles(&nobody, Role::Admin).await, Err(UserError::Unknown)));
     assert!(matches!(house.users.set_password(&nobody, "x").await, Err(UserError::Unknown)));
     assert!(matches!(house.users.remove(&nobody).await, Err(UserError::Unknown)));
 }

@@ -92,7 +92,7 @@ async fn commands_are_listed_to_administrators_alone_and_run_by_nobody_else() {
 async fn who_is_no_administrator_any_more_can_run_nothing_any_more() {
     let house = House::open().await;
     let mut nurse = admin(&house).await;
-    house.server.users().set_role(&jid("nurse"), server::users::Role::User).await.unwrap();
+    house.server.users().set_roles(&jid("nurse"), server::users::Roles::USER).await.unwrap();
     let answer = nurse.ask("set", DOMAIN, &command("get-online-users-num", "", "")).await;
     assert_eq!(condition(&answer), "forbidden");
 }

@@ -79,7 +79,17 @@ impl House {
 
     /// Makes somebody an administrator.
     pub async fn promote(&self, name: &str) {
-        self.server.users().set_role(&jid(name), Role::Admin).await.unwrap();
+        self.server.users().set_roles(&jid(name), Role::Admin).await.unwrap();
+    }
+
+    /// Gives somebody a role.
+    pub async fn appoint(&self, name: &str, role: Role) {
+        self.server.users().set_roles(&jid(name), role).await.unwrap();
+    }
+
+    /// From now on nothing can be added to the archive, while records can be read and written.
+    pub async fn break_audit(&self) {
+        self.server.trail().shutdown().await;
     }
 
     /// What everything is kept in.

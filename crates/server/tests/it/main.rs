@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod admin;
+mod api;
 mod blocking;
 mod carbons;
 mod client;
@@ -18,6 +19,8 @@ mod house;
 mod http;
 mod invitations;
 mod management;
+mod office_audit;
+mod office_sessions;
 mod offline;
 mod pep;
 mod pep_lives;

@@ -27,7 +27,7 @@ pub(super) async fn make_admin(config: &Config, users: &Users) -> Result<(), Fai
     let refused = |error: server::users::UserError| Failure::refused(error.to_string());
     for domain in &config.domains {
         let accounts = users.list(domain).await.map_err(refused)?;
-        if accounts.iter().any(|account| account.role == Role::Admin) {
+        if accounts.iter().any(|account| account.roles.has(Role::Admin)) {
             return Ok(());
         }
     }
@@ -37,7 +37,7 @@ pub(super) async fn make_admin(config: &Config, users: &Users) -> Result<(), Fai
         return Ok(());
     }
     let password = password::generate()?;
-    let account = NewAccount { role: Role::Admin, ..NewAccount::new(&password) };
+    let account = NewAccount { roles: Role::Admin.into(), ..NewAccount::new(&password) };
     users.create(&admin, account).await.map_err(refused)?;
     tell(
         config,

@@ -1,0 +1,96 @@
+//! What is asked of the office at the operator's door, by whom, and the way there.
+//!
+//! Whoever holds the machine is not an auditor by that: what needs a person's right takes that person's password or token.
+
+use archive::Deed;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::Progress;
+use crate::office::{Actor, AuditQuery, Credentials, Office, Refusal};
+
+/// Who asks.
+///
+/// No `Debug`: it holds secrets.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(tag = "caller", rename_all = "kebab-case")]
+pub enum Caller {
+    /// Nobody but the account of the system.
+    #[default]
+    Console,
+    /// A person, with their password.
+    Person {
+        /// `name` (in the main domain) or `name@domain`.
+        user: String,
+        /// Their password.
+        password: String,
+        /// Their second factor.
+        #[serde(default)]
+        code: Option<String>,
+    },
+    /// A token for programs.
+    Token {
+        /// The token.
+        token: String,
+    },
+}
+
+/// What is asked. A subject adds its requests here and carries them out in [`carry_out`].
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Ask {
+    /// Read the audit chain: `{items: [{number, time, by, deed, matter, details, follows}], next, broken}`.
+    Audit {
+        /// Only those of this person.
+        #[serde(default)]
+        by: Option<String>,
+        /// Only those under this matter.
+        #[serde(default)]
+        matter: Option<String>,
+        /// Only of this kind.
+        #[serde(default)]
+        deed: Option<Deed>,
+        /// Only from before the entry of this number.
+        #[serde(default)]
+        before: Option<u64>,
+        /// At most so many.
+        limit: usize,
+    },
+}
+
+impl Ask {
+    /// The request's name, which is fit for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Audit { .. } => "audit",
+        }
+    }
+}
+
+/// Who asks, as far as they can prove it. `account` is the operating system's word for who sits at the console.
+pub(super) async fn authenticate(office: &Office, caller: Caller, account: &str) -> Result<Actor, Refusal> {
+    match caller {
+        Caller::Console => Ok(office.operator(account)),
+        Caller::Person { user, password, code } => {
+            let (password, code) = (Zeroizing::new(password), code.map(Zeroizing::new));
+            office.for_one_command(&Credentials { user, password, code }).await
+        }
+        Caller::Token { token } => office.redeem_token(&Zeroizing::new(token)).await,
+    }
+}
+
+/// Does what is asked.
+pub(super) async fn carry_out(
+    office: &Office,
+    actor: &Actor,
+    ask: Ask,
+    _progress: Progress,
+) -> Result<Value, Refusal> {
+    match ask {
+        Ask::Audit { by, matter, deed, before, limit } => {
+            let query = AuditQuery { by, matter, deed, before, limit };
+            Ok(json!(office.audit(actor, &query).await?))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The audit chain.
+
+use std::sync::Arc;
+
+use archive::Deed;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::extract::{Caller, Query};
+use super::problem::Problem;
+use crate::office::{AuditPage, AuditQuery};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// Which entries.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// Only those of this person: a name or an address.
+    #[serde(default)]
+    #[param(max_length = 3071)]
+    by: Option<String>,
+    /// Only those under this matter.
+    #[serde(default)]
+    #[param(max_length = 200)]
+    matter: Option<String>,
+    /// Only of this kind, such as `search`, `export` or `break-glass`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, max_length = 40)]
+    deed: Option<Deed>,
+    /// Only from before the entry of this number: `next` of the page before.
+    #[serde(default)]
+    before: Option<u64>,
+    /// At most so many.
+    #[serde(default = "usual")]
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    limit: usize,
+}
+
+fn usual() -> usize {
+    100
+}
+
+/// Read the audit chain
+///
+/// Who read other people's words, and who used the power to. Reading it is itself put on it, before the answer.
+#[utoipa::path(
+    get, path = "/audit", tag = "audit", operation_id = "listAudit", params(Wanted),
+    responses((status = 200, description = "Entries, newest first", body = AuditPage))
+)]
+async fn list(
+    State(api): State<Arc<Api>>,
+    Caller(actor): Caller,
+    Query(wanted): Query<Wanted>,
+) -> Result<axum::Json<AuditPage>, Problem> {
+    let Wanted { by, matter, deed, before, limit } = wanted;
+    let query = AuditQuery { by, matter, deed, before, limit };
+    Ok(axum::Json(api.office.audit(&actor, &query).await?))
+}

@@ -1,0 +1,125 @@
+//! The HTTP API at `/api/v1`, described by OpenAPI 3.1 at `/api/v1/openapi.json`.
+//!
+//! A subject has a file with its routes: what comes in is checked ([`extract`]), the [`Office`] does it, what goes out is
+//! a type that the description is made from. Every error is `application/problem+json` ([`problem`]).
+
+mod audit;
+mod cookie;
+mod describe;
+mod extract;
+mod me;
+mod origin;
+mod pace;
+mod problem;
+mod session;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+
+use self::pace::Pace;
+use self::problem::Problem;
+use super::{Peer, Web};
+use crate::config::Config;
+use crate::office::Office;
+
+/// Where it is.
+pub(super) const ROOT: &str = "/api/v1";
+
+/// The longest body, in bytes. A subject that takes longer ones says so at its route.
+const BODY: usize = 256 * 1024;
+
+/// What the handlers work with.
+pub(super) struct Api {
+    office: Office,
+    web: Arc<Web>,
+    pace: Arc<Pace>,
+}
+
+/// What of the API outlives one listener: the office, and everybody's pace.
+pub struct Counter {
+    /// What it is a door to.
+    pub office: Office,
+    pace: Arc<Pace>,
+}
+
+impl Counter {
+    /// To an office.
+    pub fn new(config: &Config, office: Office) -> Self {
+        Self { office, pace: Arc::new(Pace::new(config.limits.requests_per_minute)) }
+    }
+
+    /// Takes over what a reloaded configuration says.
+    pub(super) fn reconfigure(&self, config: &Config) {
+        self.pace.set_per_minute(config.limits.requests_per_minute);
+        self.office.reconfigure(config);
+    }
+}
+
+impl Api {
+    /// Whether what the caller sees begins with `https`.
+    fn is_secure(&self, peer: &Peer) -> bool {
+        peer.is_secure() || self.web.is_published_by_tls()
+    }
+
+    fn is_private(&self, parts: &Parts) -> bool {
+        parts.extensions.get::<Peer>().is_some_and(|peer| self.is_secure(peer))
+    }
+}
+
+/// Every subject's routes.
+fn subjects() -> OpenApiRouter<Arc<Api>> {
+    describe::empty().merge(session::routes()).merge(me::routes()).merge(audit::routes())
+}
+
+/// All of it, to be nested at [`ROOT`].
+pub(super) fn router(web: &Arc<Web>, counter: &Counter) -> Router<Arc<Web>> {
+    let api = Api { office: counter.office.clone(), web: web.clone(), pace: counter.pace.clone() };
+    let api = Arc::new(api);
+    let (routes, description) = subjects().split_for_parts();
+    let description = Arc::new(describe::finish(description));
+    let describe = move || {
+        let description = description.clone();
+        async move { axum::Json(description.as_ref().clone()) }
+    };
+    routes
+        .route("/openapi.json", get(describe))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn_with_state(api.clone(), in_private))
+        .with_state(api)
+}
+
+/// Passwords, cookies and other people's words go over TLS or stay on this machine.
+async fn in_private(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    let private = peer.is_some_and(|peer| api.is_secure(peer) || crate::config::is_loopback(&peer.address));
+    match private {
+        true => next.run(request).await,
+        false => {
+            let words = "use https: this connection can be read along";
+            Problem::new(StatusCode::FORBIDDEN, "insecure-transport", words).into_response()
+        }
+    }
+}
+
+async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "missing", "there is nothing at this address")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not answer this method")
+}
+
+/// What a browser says it is.
+fn agent(headers: &axum::http::HeaderMap) -> Option<&str> {
+    headers.get(header::USER_AGENT)?.to_str().ok()
+}

@@ -1,0 +1,153 @@
+//! The office: who may do what with other people's words, and everything that is done there.
+//!
+//! The HTTP API and the command line are two doors to it. Each operation takes an [`Actor`], whom only authentication
+//! makes, asks [`access`] for the right, and puts what it is about to do on the audit chain before it does it. The archive
+//! is behind a lock ([`Shelves`]) that opens to a [`Warrant`] or a [`Licence`], and those are made after their entry is
+//! durable: an operation that forgets does not compile.
+//!
+//! A subject has a file here with its operations, one in [`crate::http`]'s `api` with its routes, and a command.
+
+pub mod access;
+mod actor;
+mod audit;
+mod emergency;
+mod matters;
+mod people;
+mod refusal;
+mod sessions;
+mod sign_in;
+mod tokens;
+mod warrant;
+
+use std::sync::Arc;
+
+use jid::{BareJid, DomainPart, DomainRef};
+use parking_lot::RwLock;
+use vault::Vault;
+
+pub use access::{Right, Rights};
+pub use actor::{Actor, Door};
+pub use audit::{AuditItem, AuditPage, AuditQuery, MOST as MOST_AUDITED};
+pub use emergency::{Emergency, all as emergencies};
+pub use refusal::Refusal;
+pub use sessions::{NewSession, Session, csrf_token, is_csrf_token};
+pub use sign_in::{Credentials, Proven};
+pub use tokens::{NewToken, Token};
+pub use warrant::{Basis, Entry, Licence, Plea, Warrant};
+
+use self::warrant::Shelves;
+use crate::config::{Compliance, Config};
+use crate::directory::Profile;
+use crate::post::{Post, Trail};
+use crate::users::{Roles, SignIn, SignInLimit, Users};
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct Office(Arc<Inner>);
+
+struct Inner {
+    shelves: Shelves,
+    vault: Vault,
+    users: Users,
+    sign_in: SignIn,
+    domains: Vec<DomainPart>,
+    settings: RwLock<Compliance>,
+    /// What a running server has beside.
+    post: Option<Post>,
+}
+
+/// What a running server has and an open folder has not.
+pub struct Running {
+    /// The archive that it runs.
+    pub trail: Trail,
+    /// The door for its own messages.
+    pub post: Post,
+    /// The accounts' sign-in, with its limits.
+    pub sign_in: SignIn,
+}
+
+impl Office {
+    /// In a running server.
+    pub fn open(config: &Config, vault: Vault, running: Running) -> Self {
+        let Running { trail, post, sign_in } = running;
+        let shelves = Shelves::of(trail, vault.clone());
+        Self::new(config, vault, shelves, sign_in, Some(post))
+    }
+
+    /// On an open folder that no server runs. [`Office::close`] ends it.
+    pub fn at_rest(config: &Config, vault: Vault, users: Users) -> Self {
+        let limit = Arc::new(SignInLimit::new(config.limits.logins_per_minute));
+        let shelves = Shelves::closed(vault.clone());
+        Self::new(config, vault, shelves, SignIn::new(users, limit), None)
+    }
+
+    fn new(config: &Config, vault: Vault, shelves: Shelves, sign_in: SignIn, post: Option<Post>) -> Self {
+        let settings = RwLock::new(config.compliance);
+        let (domains, users) = (config.domains.clone(), sign_in.users().clone());
+        Self(Arc::new(Inner { shelves, vault, users, sign_in, domains, settings, post }))
+    }
+
+    /// Whoever sits at the machine's console; `account` is the operating system's word for who that is.
+    pub fn operator(&self, account: &str) -> Actor {
+        Actor::operator(BareJid::from_parts(None, self.main_domain()), account)
+    }
+
+    /// The accounts.
+    pub fn users(&self) -> &Users {
+        &self.0.users
+    }
+
+    /// Takes over what a reloaded configuration says.
+    pub fn reconfigure(&self, config: &Config) {
+        *self.0.settings.write() = config.compliance;
+    }
+
+    /// What was added on an open folder is signed. In a running server this is the server's business.
+    pub async fn close(&self) {
+        if self.0.post.is_none() {
+            self.0.shelves.shut().await;
+        }
+    }
+
+    /// Removes what is over. Called now and then.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub async fn sweep(&self) -> Result<(), Refusal> {
+        sessions::sweep(&self.0.vault).await?;
+        Ok(tokens::sweep(&self.0.vault).await?)
+    }
+
+    /// How somebody is called.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub async fn name_of(&self, who: &BareJid) -> Result<Option<String>, Refusal> {
+        let account = self.0.users.find(who).await?;
+        match account.and_then(|account| account.name.clone()) {
+            Some(name) => Ok(Some(name)),
+            None => Ok(Profile::find(&self.0.vault, who).await?.name),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Compliance {
+        *self.0.settings.read()
+    }
+
+    fn main_domain(&self) -> &DomainRef {
+        // The configuration never lets an empty list through.
+        self.0.domains.first().map_or_else(|| crate::config::localhost_ref(), |domain| domain)
+    }
+
+    fn serves(&self, domain: &DomainRef) -> bool {
+        self.0.domains.iter().any(|ours| ours.as_str() == domain.as_str())
+    }
+}
+
+/// The roles that somebody has now, and those that wait for a second factor.
+fn awake(settings: &Compliance, roles: Roles, factor: bool) -> (Roles, Roles) {
+    match settings.second_factor && !factor {
+        true => (Roles::USER, roles),
+        false => (roles, Roles::USER),
+    }
+}
