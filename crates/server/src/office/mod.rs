@@ -5,7 +5,11 @@
 //! is behind a lock ([`Shelves`]) that opens to a [`Warrant`] or a [`Licence`], and those are made after their entry is
 //! durable: an operation that forgets does not compile.
 //!
-//! A subject has a file here with its operations, one in [`crate::http`]'s `api` with its routes, and a command.
+//! A subject (`audit` is the smallest) is
+//! - a file here: `impl Office { pub async fn verb(&self, actor: &Actor, …) -> Result<View, Refusal> }`, where the view is
+//!   a type with `Serialize` and `ToSchema` that both doors show;
+//! - a file in `http/api` with its routes, named in `subjects` there: an extractor for who asks, one for what was sent;
+//! - a variant of `admin::Ask`, and a file in the binary's `commands/archive`.
 
 pub mod access;
 mod actor;
@@ -136,7 +140,7 @@ impl Office {
 
     fn main_domain(&self) -> &DomainRef {
         // The configuration never lets an empty list through.
-        self.0.domains.first().map_or_else(|| crate::config::localhost_ref(), |domain| domain)
+        self.0.domains.first().map_or(crate::config::localhost_ref(), |domain| domain)
     }
 
     fn serves(&self, domain: &DomainRef) -> bool {

@@ -73,7 +73,7 @@ pub struct NewSession {
 pub(super) fn new_secret() -> Result<Zeroizing<String>, Refusal> {
     let mut random = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *random).map_err(|_| Refusal::Failed)?;
-    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(&*random)))
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice())))
 }
 
 /// What a secret is found by. The secret itself is kept nowhere.
