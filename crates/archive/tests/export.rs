@@ -453,3 +453,75 @@ async fn a_zip_with_two_files_of_one_name_or_something_before_it_is_refused() {
     }
     assert!(verify_export(&folder.path().join("nowhere"), &key, |_, _| {}).is_err());
 }
+
+/// The base64 of a message's only attachment.
+fn attached(message: &str) -> Vec<u8> {
+    let boundary = message.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(message.ends_with(&format!("--{boundary}--\r\n")), "{message}");
+    let parts: Vec<&str> = message.split(&format!("--{boundary}")).collect();
+    assert_eq!(parts.len(), 4, "{message}");
+    let (head, body) = parts[2].split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("base64") && head.contains("attachment"), "{head}");
+    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body.replace("\r\n", "")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversations_day_is_a_message_with_its_files_inside() {
+    let folder = tempfile::tempdir().unwrap();
+    let trail = company(&folder.path().join("data")).await;
+    let out = folder.path().join("eml");
+    let manifest = trail.archive.export(order(Form::Eml), Destination::Folder(out.clone())).await.unwrap();
+    assert_eq!((manifest.counts.attachments, manifest.counts.attachment_bytes), (1, 400_000));
+    let all = files(&out);
+    let messages: Vec<&String> = all.keys().filter(|name| name.ends_with(".eml")).collect();
+    assert_eq!(messages.len(), 1);
+    let message = String::from_utf8(all[messages[0]].clone()).unwrap();
+    assert_eq!(attached(&message), content("plan.pdf"));
+    let (head, _) = message.split_once("\r\n\r\n").unwrap();
+    for line in
+        ["X-Chancery-Events: 10", "X-Chancery-First: 1", "Subject: Chat of romeo@corp.example and juliet"]
+    {
+        assert!(head.contains(line), "{head}");
+    }
+    trail.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_message_file_has_its_manifest_and_files_in_a_zip() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(&folder.path().join("data")).await;
+    for payload in [
+        "<body>see file:plan.pdf</body>",
+        "<body>second</body><replace xmlns='urn:xmpp:message-correct:0' id='m'/>",
+        "<reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍</reaction></reactions>",
+        "<retract xmlns='urn:xmpp:message-retract:1' id='m'/>",
+    ] {
+        let mut said = draft("romeo@corp.example/a", "juliet@corp.example", "");
+        let id = if payload.contains("file:") { "m" } else { "n" };
+        said.stanza = format!("<message xmlns='jabber:client' id='{id}'>{payload}</message>").into();
+        trail.store(said).await;
+    }
+    let out = folder.path().join("rsmf");
+    trail.archive.export(order(Form::Rsmf), Destination::Folder(out.clone())).await.unwrap();
+    trail.close().await;
+    let message = std::fs::read_to_string(out.join("messages/000001.rsmf")).unwrap();
+    assert!(message.contains("X-RSMF-Version: 2.0.0\r\n"), "{message}");
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(attached(&message))).unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_reader(zip.by_name("rsmf_manifest.json").unwrap()).unwrap();
+    let events = manifest["events"].as_array().unwrap();
+    assert_eq!(events.len(), 4);
+    assert_eq!(events[0]["edits"][0]["new"], "second");
+    assert_eq!(events[0]["reactions"][0]["value"], "👍");
+    assert_eq!(events[0]["deleted"], true);
+    let name = events[0]["attachments"][0]["id"].as_str().unwrap();
+    let mut file = Vec::new();
+    std::io::Read::read_to_end(&mut zip.by_name(name).unwrap(), &mut file).unwrap();
+    assert_eq!(file, content("plan.pdf"));
+    for field in ["participant", "conversation"] {
+        let list = if field == "participant" { "participants" } else { "conversations" };
+        let known: Vec<&serde_json::Value> =
+            manifest[list].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        assert!(events.iter().all(|event| known.contains(&&event[field])), "{manifest}");
+    }
+}

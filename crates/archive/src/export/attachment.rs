@@ -31,6 +31,17 @@ pub struct Attachment {
     pub key: String,
 }
 
+impl Attachment {
+    /// The end of its name, if it is a plain one: a name that somebody chose is no path.
+    pub(crate) fn extension(&self) -> String {
+        let extension = self.name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        let plain = |extension: &String| {
+            (1..=8).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        extension.filter(plain).unwrap_or_else(|| "bin".to_owned())
+    }
+}
+
 /// The keeper of the files.
 #[async_trait]
 pub trait Attachments: Send + Sync {

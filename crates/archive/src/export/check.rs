@@ -8,7 +8,7 @@ use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::form::Sheet;
+use super::form::{Sheet, Style};
 use super::manifest::{self, LIST, MANIFEST, Manifest, SIGNATURE, Signed};
 use super::proof::{self, Line, Shown, Step};
 use super::record::Record;
@@ -205,11 +205,13 @@ struct Proofreader<'a> {
 
 impl<'a> Proofreader<'a> {
     fn new(manifest: &'a Manifest, listed: &'a Listed, key: &'a VerifyingKey) -> Self {
-        let sheet = manifest.header.form.sheet().map(|sheet| {
-            let mut hash = Sha256::new();
-            hash.update(sheet.head(&manifest.header));
-            (sheet, hash)
-        });
+        let sheet = match manifest.header.form.style() {
+            Style::Sheet(sheet) => {
+                let head = sheet.head(&manifest.header);
+                Some((sheet, Sha256::new_with_prefix(head)))
+            }
+            Style::Days(_) => None,
+        };
         Self {
             manifest,
             listed,

@@ -8,7 +8,9 @@
 
 mod attachment;
 mod check;
+mod day;
 mod form;
+pub(crate) mod mail;
 mod manifest;
 mod package;
 mod proof;
@@ -26,7 +28,8 @@ pub use self::manifest::{Counts, Header, Manifest, Signed};
 pub use self::package::Destination;
 pub use self::record::{Changes, Kind, Record, stamp};
 
-use self::form::Sheet;
+use self::day::Days;
+use self::form::{Sheet, Style};
 use self::package::Package;
 use self::proof::Prover;
 use crate::chain::Notary;
@@ -149,7 +152,7 @@ impl Exporter<'_> {
         };
 
         let mut first = Pass::new(self, &order, 0);
-        let mut writer = Writer::new(&header).ok_or(ExportError::NotEmpty)?;
+        let mut writer = Writer::new(order.form, order.attachments);
         writer.begin(&header, &mut package).await?;
         while let Some(steps) = first.next().await? {
             for step in steps {
@@ -173,9 +176,7 @@ impl Exporter<'_> {
                         begins = begins.or(Some(chosen.sequence.0));
                         ends = Some(chosen.sequence.0);
                         for file in chosen.attachments.iter().filter(|file| file.file.is_some()) {
-                            let size = attach(file, order.attachments, &mut package).await?;
-                            counts.attachments += 1;
-                            counts.attachment_bytes += size;
+                            attach(file, order.attachments, &mut package).await?;
                         }
                         for file in chosen.attachments.iter().filter(|file| file.erased) {
                             *counts.left_out.entry("erased".into()).or_default() += 1;
@@ -196,6 +197,7 @@ impl Exporter<'_> {
         prover.finish(&mut package).await?;
 
         let files = package.files();
+        (counts.attachments, counts.attachment_bytes) = package.attachments();
         let notary = Notary::of(self.vault);
         let manifest = Manifest {
             format: manifest::FORMAT.to_owned(),
@@ -222,14 +224,16 @@ async fn attach(
     file: &Attachment,
     attachments: &dyn Attachments,
     package: &mut Package<'_>,
-) -> Result<u64, ExportError> {
+) -> Result<(), ExportError> {
     let mut content = attachments.open(file).await?.ok_or(ExportError::Changed)?;
     // Most of them are packed already.
     package.begin(file.file.as_deref().unwrap_or_default(), false).await?;
     while let Some(piece) = content.next().await? {
         package.write(&piece).await?;
     }
-    package.end().await
+    let size = package.end().await?;
+    package.attached(size);
+    Ok(())
 }
 
 /// A walk over what is exported.
@@ -304,47 +308,45 @@ impl<'a> Pass<'a> {
             return;
         }
         self.files += 1;
-        let extension = file.name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-        let plain = |extension: &String| {
-            (1..=8).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        };
-        let extension = extension.filter(plain).unwrap_or_else(|| "bin".to_owned());
-        file.file = Some(format!("files/{:06}.{extension}", self.files));
+        file.file = Some(format!("files/{:06}.{}", self.files, file.extension()));
     }
 }
 
 /// Writes events in a form.
-enum Writer {
+enum Writer<'a> {
     Sheet(Box<dyn Sheet>),
+    Days(Days, &'a dyn Attachments),
 }
 
-impl Writer {
-    fn new(header: &Header) -> Option<Self> {
-        header.form.sheet().map(Self::Sheet)
+impl<'a> Writer<'a> {
+    fn new(form: Form, attachments: &'a dyn Attachments) -> Self {
+        match form.style() {
+            Style::Sheet(sheet) => Self::Sheet(sheet),
+            Style::Days(binder) => Self::Days(Days::new(binder), attachments),
+        }
     }
 
     async fn begin(&mut self, header: &Header, package: &mut Package<'_>) -> Result<(), ExportError> {
-        match self {
-            Self::Sheet(sheet) => {
-                package.begin(sheet.name(), true).await?;
-                package.write(sheet.head(header).as_bytes()).await
-            }
+        if let Self::Sheet(sheet) = self {
+            package.begin(sheet.name(), true).await?;
+            package.write(sheet.head(header).as_bytes()).await?;
         }
+        Ok(())
     }
 
     async fn event(&mut self, record: Record, package: &mut Package<'_>) -> Result<(), ExportError> {
         match self {
             Self::Sheet(sheet) => package.write(sheet.row(&record).as_bytes()).await,
+            Self::Days(days, attachments) => days.event(record, *attachments, package).await,
         }
     }
 
     async fn end(&mut self, package: &mut Package<'_>) -> Result<(), ExportError> {
         match self {
-            Self::Sheet(sheet) => {
-                package.write(sheet.foot().as_bytes()).await?;
-                package.end().await?;
-                Ok(())
-            }
+            Self::Sheet(sheet) => package.write(sheet.foot().as_bytes()).await?,
+            Self::Days(days, attachments) => days.finish(*attachments, package).await?,
         }
+        package.end().await?;
+        Ok(())
     }
 }

@@ -27,10 +27,12 @@ pub(crate) struct Package<'a> {
     open: Option<Open>,
     /// All that is in it so far: about 100 bytes a file.
     listed: Vec<Listed>,
+    /// Files that were attached to messages, and their bytes.
+    attached: (u64, u64),
 }
 
 enum Target<'a> {
-    Zip { zip: Box<ZipWriter<StreamWriter<Pipe>>>, pipe: Pipe, out: &'a mut (dyn AsyncWrite + Send + Unpin) },
+    Zip { zip: Packer, out: &'a mut (dyn AsyncWrite + Send + Unpin) },
     Folder { root: PathBuf, file: Option<tokio::fs::File> },
 }
 
@@ -45,9 +47,49 @@ struct Listed {
     sha256: [u8; 32],
 }
 
-/// Bytes between the packer, which cannot wait, and the output, which can.
+/// A ZIP whose bytes are taken out as they come.
+pub(crate) struct Packer {
+    zip: Box<ZipWriter<StreamWriter<Pipe>>>,
+    pipe: Pipe,
+}
+
+impl Packer {
+    pub(crate) fn new() -> Self {
+        let pipe = Pipe::default();
+        Self { zip: Box::new(ZipWriter::new_stream(pipe.clone())), pipe }
+    }
+
+    /// Begins a file.
+    pub(crate) fn begin(&mut self, name: &str, packed: bool) -> Result<(), ExportError> {
+        let method = if packed { CompressionMethod::Deflated } else { CompressionMethod::Stored };
+        let level = packed.then_some(3);
+        // Its size is not known yet, and may be above 4 GiB.
+        let options = SimpleFileOptions::default().compression_method(method).large_file(true);
+        Ok(self.zip.start_file(name, options.compression_level(level))?)
+    }
+
+    /// Writes into the file that was begun last, and returns what has come out so far.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        self.zip.write_all(bytes)?;
+        Ok(self.pipe.take())
+    }
+
+    /// The end of the ZIP.
+    pub(crate) fn finish(self) -> Result<Vec<u8>, ExportError> {
+        self.zip.finish()?;
+        Ok(self.pipe.take())
+    }
+}
+
+/// Where a packer, which cannot wait, leaves its bytes.
 #[derive(Clone, Default)]
 struct Pipe(Arc<Mutex<Vec<u8>>>);
+
+impl Pipe {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
 
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -66,10 +108,7 @@ const PIECE: usize = 64 * 1024;
 impl<'a> Package<'a> {
     pub(crate) async fn new(destination: Destination<'a>) -> Result<Self, ExportError> {
         let target = match destination {
-            Destination::Zip(out) => {
-                let pipe = Pipe::default();
-                Target::Zip { zip: Box::new(ZipWriter::new_stream(pipe.clone())), pipe, out }
-            }
+            Destination::Zip(out) => Target::Zip { zip: Packer::new(), out },
             Destination::Folder(root) => {
                 tokio::fs::create_dir_all(&root).await?;
                 if tokio::fs::read_dir(&root).await?.next_entry().await?.is_some() {
@@ -78,7 +117,7 @@ impl<'a> Package<'a> {
                 Target::Folder { root, file: None }
             }
         };
-        Ok(Self { target, open: None, listed: Vec::new() })
+        Ok(Self { target, open: None, listed: Vec::new(), attached: (0, 0) })
     }
 
     /// How many files are in it.
@@ -86,17 +125,22 @@ impl<'a> Package<'a> {
         self.listed.len() as u64
     }
 
+    /// Files that were attached to messages and are in it, and their bytes.
+    pub(crate) fn attachments(&self) -> (u64, u64) {
+        self.attached
+    }
+
+    /// Notes that such a file has been written.
+    pub(crate) fn attached(&mut self, bytes: u64) {
+        self.attached.0 += 1;
+        self.attached.1 += bytes;
+    }
+
     /// Begins a file. `name` is ours: it has slashes between its parts, and nothing in it comes from a message.
     pub(crate) async fn begin(&mut self, name: &str, packed: bool) -> Result<(), ExportError> {
         self.end().await?;
         match &mut self.target {
-            Target::Zip { zip, .. } => {
-                let method = if packed { CompressionMethod::Deflated } else { CompressionMethod::Stored };
-                let level = packed.then_some(3);
-                // Its size is not known yet, and may be above 4 GiB.
-                let options = SimpleFileOptions::default().compression_method(method).large_file(true);
-                zip.start_file(name, options.compression_level(level))?;
-            }
+            Target::Zip { zip, .. } => zip.begin(name, packed)?,
             Target::Folder { root, file } => {
                 let path = root.join(name);
                 if let Some(parent) = path.parent() {
@@ -115,10 +159,9 @@ impl<'a> Package<'a> {
         open.size += bytes.len() as u64;
         open.sha256.update(bytes);
         match &mut self.target {
-            Target::Zip { zip, pipe, out } => {
+            Target::Zip { zip, out } => {
                 for piece in bytes.chunks(PIECE) {
-                    zip.write_all(piece)?;
-                    drain(pipe, out).await?;
+                    out.write_all(&zip.write(piece)?).await?;
                 }
             }
             Target::Folder { file, .. } => {
@@ -167,19 +210,10 @@ impl<'a> Package<'a> {
     /// Writes what is left.
     pub(crate) async fn close(mut self) -> Result<(), ExportError> {
         self.end().await?;
-        if let Target::Zip { zip, pipe, out } = self.target {
-            zip.finish()?;
-            drain(&pipe, out).await?;
+        if let Target::Zip { zip, out } = self.target {
+            out.write_all(&zip.finish()?).await?;
             out.flush().await?;
         }
         Ok(())
     }
-}
-
-async fn drain(pipe: &Pipe, out: &mut (dyn AsyncWrite + Send + Unpin)) -> std::io::Result<()> {
-    let bytes = std::mem::take(&mut *pipe.0.lock());
-    if !bytes.is_empty() {
-        out.write_all(&bytes).await?;
-    }
-    Ok(())
 }

@@ -1,11 +1,15 @@
 //! The forms in which events are written. Each is a pure function from records to text.
 
 mod csv;
+mod eml;
 mod html;
 mod jsonl;
+mod rsmf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::eml::entry;
+use super::day::Binder;
 use super::manifest::Header;
 use super::record::Record;
 
@@ -20,11 +24,15 @@ pub enum Form {
     Csv,
     /// A transcript to print.
     Html,
+    /// Mail messages (RFC 5322), one for each conversation and day.
+    Eml,
+    /// The Relativity Short Message Format 2.0, a file for each conversation and day.
+    Rsmf,
 }
 
 impl Form {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Jsonl, Self::Csv, Self::Html];
+    pub const ALL: [Self; 5] = [Self::Jsonl, Self::Csv, Self::Html, Self::Eml, Self::Rsmf];
 
     /// As it is written.
     pub fn name(self) -> &'static str {
@@ -32,6 +40,8 @@ impl Form {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Html => "html",
+            Self::Eml => "eml",
+            Self::Rsmf => "rsmf",
         }
     }
 
@@ -42,17 +52,27 @@ impl Form {
 
     /// Whether attached files are files of their own in the export, rather than inside of the messages.
     pub(crate) fn has_files(self) -> bool {
-        self.sheet().is_some()
+        matches!(self.style(), Style::Sheet(_))
     }
 
-    /// The writer of one sheet with all events; `None` if the form has a file for each conversation and day.
-    pub(crate) fn sheet(self) -> Option<Box<dyn Sheet>> {
+    /// How its files are written.
+    pub(crate) fn style(self) -> Style {
         match self {
-            Self::Jsonl => Some(Box::new(jsonl::Jsonl)),
-            Self::Csv => Some(Box::new(csv::Csv)),
-            Self::Html => Some(Box::new(html::Html::default())),
+            Self::Jsonl => Style::Sheet(Box::new(jsonl::Jsonl)),
+            Self::Csv => Style::Sheet(Box::new(csv::Csv)),
+            Self::Html => Style::Sheet(Box::new(html::Html::default())),
+            Self::Eml => Style::Days(Box::new(eml::Eml)),
+            Self::Rsmf => Style::Days(Box::new(rsmf::Rsmf)),
         }
     }
+}
+
+/// How a form's files are written.
+pub(crate) enum Style {
+    /// One sheet with all events.
+    Sheet(Box<dyn Sheet>),
+    /// A file for each conversation and day.
+    Days(Box<dyn Binder>),
 }
 
 /// One file with all events, in their order. The same records give the same bytes, today and when somebody verifies.
