@@ -24,6 +24,7 @@ mod id;
 mod index;
 mod matter;
 mod places;
+pub mod review;
 mod search;
 mod selection;
 mod spool;
