@@ -10,6 +10,7 @@ use crate::chain::Notary;
 use crate::export::{Destination, ExportError, Exporter, Manifest, Order};
 use crate::id::{Ids, StanzaId};
 use crate::index::Index;
+use crate::search::{Findings, Inquiry, Marks};
 use crate::writer::{Command, Writer};
 use crate::{
     Act, AppendError, ArchiveError, Audited, Draft, Entry, Holds, Item, Matters, Outcome, Page, Query,
@@ -25,11 +26,18 @@ pub struct Options {
     pub checkpoint_events: u64,
     /// Time after which a checkpoint is signed, if anything has been stored since the last.
     pub checkpoint_after: std::time::Duration,
+    /// Events in the index's smallest segments. Fewer are for tests.
+    pub segment: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue: 4096, checkpoint_events: 1000, checkpoint_after: std::time::Duration::from_secs(60) }
+        Self {
+            queue: 4096,
+            checkpoint_events: 1000,
+            checkpoint_after: std::time::Duration::from_secs(60),
+            segment: 8192,
+        }
     }
 }
 
@@ -41,6 +49,7 @@ pub struct Archive<T>(Arc<Inner<T>>);
 struct Inner<T> {
     vault: Vault,
     ids: Ids,
+    marks: Marks,
     public_key: [u8; 32],
     queue: mpsc::UnboundedSender<Command<T>>,
     /// Bounds the queue by number and bytes.
@@ -70,11 +79,12 @@ impl<T: Send + 'static> Archive<T> {
         let sink: Sink<T> = Arc::new(sink);
         let notary = Notary::of(&vault);
         let ids = Ids::new(&vault.derive("stanza id"));
+        let marks = Marks::new(&vault.derive("search cursor"));
         let public_key = notary.public_key();
         let room = Arc::new(Semaphore::new(options.queue as usize));
         let capacity = options.queue;
         let (queue, commands) = mpsc::unbounded_channel();
-        let index = Arc::new(Index::start(vault.clone()).await?);
+        let index = Arc::new(Index::start(vault.clone(), options.segment).await?);
         let writer = Writer::new(
             vault.clone(),
             notary,
@@ -85,7 +95,7 @@ impl<T: Send + 'static> Archive<T> {
         )
         .await?;
         writer.spawn(commands).map_err(|error| vault::StoreError::Io(error.to_string()))?;
-        Ok(Self(Arc::new(Inner { vault, ids, public_key, queue, room, capacity, sink, index })))
+        Ok(Self(Arc::new(Inner { vault, ids, marks, public_key, queue, room, capacity, sink, index })))
     }
 
     /// Queues an entry. Waits for room in the queue only, never for the commit. Entries of one task keep their
@@ -203,12 +213,12 @@ impl<T: Send + 'static> Archive<T> {
         history::span(&self.0.vault, owner).await
     }
 
-    /// The newest messages of someone's history that contain all of `words`, newest first.
+    /// Searches. What the question cannot decide over a message alone, `context` of the inquiry does.
     ///
     /// # Errors
-    /// What the vault says.
-    pub async fn search(&self, owner: &BareJid, words: &str, limit: usize) -> Result<Vec<Item>> {
-        search::search(&self.0.vault, &self.0.index, owner, words, limit).await
+    /// [`ArchiveError::NotFound`] if the cursor is none of ours; what the vault says.
+    pub async fn find(&self, inquiry: &Inquiry<'_>) -> Result<Findings> {
+        search::find(&self.0.vault, &self.0.index, &self.0.marks, inquiry).await
     }
 
     /// The newest message in someone's history that `sender` sent under the id `id`.
@@ -216,7 +226,7 @@ impl<T: Send + 'static> Archive<T> {
     /// # Errors
     /// What the vault says.
     pub async fn named(&self, owner: &BareJid, sender: &BareJid, id: &str) -> Result<Option<Item>> {
-        search::named(&self.0.vault, &self.0.index, owner, sender, id).await
+        search::names::named(&self.0.vault, &self.0.index, owner, sender, id).await
     }
 
     /// The newest messages in someone's history that change the one of this id (corrections, reactions, a retraction),
@@ -225,7 +235,7 @@ impl<T: Send + 'static> Archive<T> {
     /// # Errors
     /// What the vault says.
     pub async fn about(&self, owner: &BareJid, id: &str, limit: usize) -> Result<Vec<Item>> {
-        search::about(&self.0.vault, &self.0.index, owner, id, limit).await
+        search::names::about(&self.0.vault, &self.0.index, owner, id, limit).await
     }
 
     /// Takes someone's undelivered messages, oldest first: they count as delivered from now on. Ordered with what

@@ -25,9 +25,10 @@ mod index;
 mod matter;
 mod places;
 pub mod review;
-mod search;
+pub mod search;
 mod selection;
 mod spool;
+mod text;
 mod verify;
 mod writer;
 

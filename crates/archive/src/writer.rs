@@ -19,7 +19,8 @@ use crate::chain::{self, GENESIS, Notary};
 use crate::index::names::Names;
 use crate::index::{Index, Indexed};
 use crate::{
-    AppendError, Archived, Conversation, Draft, Entry, Ledger, Outcome, Receipt, Result, body, history, spool,
+    AppendError, Archived, Conversation, Draft, Entry, Item, Ledger, Outcome, Receipt, Result, body, history,
+    spool,
 };
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are entries, and a box for each would cost more")]
@@ -246,7 +247,10 @@ impl<T: Send + 'static> Writer<T> {
                     let receipt = Receipt { sequence: stored.next, time: stored.time };
                     let tags = stored.tags.next().unwrap_or_default();
                     let names = Names::of_draft(&mut draft);
-                    indexed.push(Indexed { sequence: receipt.sequence, tags, text: draft.text, names });
+                    let Draft { ledger, from, to, stanza, text, .. } = draft;
+                    let Receipt { sequence, time } = receipt;
+                    let item = Some(Item { sequence, time, ledger, from, to, stanza });
+                    indexed.push(Indexed { sequence, tags, item, text, names });
                     stored.next = stored.next.next();
                     Some(Ok(receipt))
                 }

@@ -88,7 +88,7 @@ async fn no_word_name_or_address_is_readable_in_any_file_at_any_time() {
         trail.outcomes.recv().await.unwrap();
     }
     let juliet = bare("juliet@a.example");
-    let found = trail.archive.search(&juliet, "quetzalcoatl 8999", 5).await.unwrap();
+    let found = trail.found(&juliet, "quetzalcoatl 8999", 5).await;
     assert_eq!(found.len(), 1);
     let written = trail.vault.store().statistics().await.unwrap().bytes;
     trail.vault.backup(&copy).await.unwrap();

@@ -4,7 +4,7 @@ use jid::BareJid;
 use minidom::Element;
 use vault::Blinder;
 
-use super::words::tag_token;
+use super::terms::tag_token;
 use crate::{Draft, Item};
 
 /// What one message is called and what it refers to.

@@ -5,6 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use vault::Sequence;
 
+use super::plan::{Places, Plan};
+use super::segment::short;
+
 /// Tokens are keyed hashes, so they serve as they are.
 #[derive(Default)]
 pub(super) struct TokenHasher(u64);
@@ -21,7 +24,8 @@ impl Hasher for TokenHasher {
     }
 
     fn write_u64(&mut self, token: u64) {
-        self.0 = token;
+        // A table looks at the lowest bits and at the seven highest.
+        self.0 = token | token << 40;
     }
 }
 
@@ -61,32 +65,25 @@ impl Recent {
         self.through = sequence;
         let at = (sequence.0 - self.base.0) as u32;
         for token in tokens {
-            let list = self.tokens.entry(*token).or_default();
+            let list = self.tokens.entry(short(*token)).or_default();
             if list.last() != Some(&at) {
                 list.push(at);
             }
         }
     }
 
-    /// Events that bear all tokens, newest first.
-    pub(super) fn find(&self, tokens: &[u64]) -> Vec<Sequence> {
-        let lists: Option<Vec<&[u32]>> =
-            tokens.iter().map(|token| self.tokens.get(token).map(Vec::as_slice)).collect();
-        intersect(&lists.unwrap_or_default()).map(|at| Sequence(self.base.0 + u64::from(at))).collect()
+    /// Places that meet a plan, as distances from the base.
+    pub(super) fn places(&self, plan: &Plan) -> Places {
+        plan.places(&|token| self.tokens.get(&short(token)).map_or(&[][..], Vec::as_slice))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u32])> {
-        self.tokens.iter().map(|(token, list)| (*token, list.as_slice()))
+    /// All lists, by token.
+    pub(super) fn lists(&self) -> Vec<(u64, &[u32])> {
+        let mut lists: Vec<(u64, &[u32])> =
+            self.tokens.iter().map(|(token, list)| (*token, list.as_slice())).collect();
+        lists.sort_unstable_by_key(|(token, _)| *token);
+        lists
     }
-}
-
-/// What ascending lists have in common, descending.
-pub(super) fn intersect<'a>(lists: &[&'a [u32]]) -> impl Iterator<Item = u32> + use<'a> {
-    let mut lists = lists.to_vec();
-    lists.sort_unstable_by_key(|list| list.len());
-    let shortest = lists.first().copied().unwrap_or_default();
-    let others: Vec<&[u32]> = lists.into_iter().skip(1).collect();
-    shortest.iter().rev().copied().filter(move |at| others.iter().all(|list| list.binary_search(at).is_ok()))
 }
 
 #[cfg(test)]
@@ -94,15 +91,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_events_with_all_tokens_are_found_newest_first() {
+    fn events_are_found_by_their_tokens_once_each() {
+        let token = |n: u64| n << 24;
         let mut recent = Recent::after(Sequence(100));
-        recent.add(Sequence(101), &[1, 2, 2]);
-        recent.add(Sequence(102), &[2]);
-        recent.add(Sequence(103), &[2, 1]);
-        recent.add(Sequence(103), &[9]);
-        assert_eq!(recent.find(&[1, 2]), [Sequence(103), Sequence(101)]);
-        assert_eq!(recent.find(&[2]), [Sequence(103), Sequence(102), Sequence(101)]);
-        assert_eq!(recent.find(&[9]), []);
-        assert_eq!(recent.find(&[1, 7]), []);
+        recent.add(Sequence(101), &[token(1), token(2), token(2)]);
+        recent.add(Sequence(102), &[token(2)]);
+        recent.add(Sequence(103), &[token(2), token(1)]);
+        recent.add(Sequence(103), &[token(9)]);
+        let find = |tokens: &[u64]| recent.places(&Plan::all(tokens.iter().map(|n| Plan::Token(token(*n)))));
+        assert_eq!(find(&[1, 2]), Places::These(vec![1, 3]));
+        assert_eq!(find(&[2]), Places::These(vec![1, 2, 3]));
+        assert_eq!(find(&[9]), Places::These(vec![]));
+        assert_eq!(find(&[1, 7]), Places::These(vec![]));
+        assert_eq!(recent.lists().len(), 2);
     }
 }

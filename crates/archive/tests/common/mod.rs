@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use archive::search::{Bare, Inquiry, Language, Question, Scope};
 use archive::{Archive, Conversation, Draft, Entry, Options, Outcome, Receipt};
 use jid::{BareJid, Jid};
 use tokio::sync::mpsc;
@@ -74,6 +75,16 @@ impl Trail {
             Outcome::Archived(archived) => archived.receipt(),
             other => panic!("not archived: {other:?}"),
         }
+    }
+
+    /// Places of the newest messages in somebody's book that answer a question.
+    pub async fn found(&self, owner: &BareJid, question: &str, limit: usize) -> Vec<u64> {
+        let scope = Scope::of([owner.clone()]);
+        let question =
+            Question::parse(question, &Language { patterns: true, ..Language::default() }).unwrap();
+        let inquiry = Inquiry { limit, ..Inquiry::new(&scope, &question, &Bare) };
+        let findings = self.archive.find(&inquiry).await.unwrap();
+        findings.hits.iter().map(|hit| hit.item.sequence.0).collect()
     }
 
     pub async fn close(self) {

@@ -1,34 +1,15 @@
-//! Finding messages by their words or by the names that their senders gave them.
+//! Finding messages by the names that their senders gave them.
 
 use jid::BareJid;
-use vault::{Vault, Window};
+use vault::{Sequence, Vault, Window};
 
 use crate::index::names::{self, Names};
-use crate::index::{Index, words};
+use crate::index::terms::tag_token;
+use crate::index::{Index, Places, Plan};
 use crate::{Item, Ledger, Result, body, history};
 
 /// Messages looked at in one go.
 const CHUNK: usize = 256;
-
-/// The newest messages of an archive that contain all words, newest first.
-pub(crate) async fn search(
-    vault: &Vault,
-    index: &Index,
-    owner: &BareJid,
-    question: &str,
-    limit: usize,
-) -> Result<Vec<Item>> {
-    let stems = words::stems(question);
-    if stems.is_empty() || limit == 0 {
-        return Ok(Vec::new());
-    }
-    let tokens = stems.iter().map(|stem| words::word_token(vault.blinder(), stem)).collect();
-    let has_all = |item: &Item| {
-        let has = words::stems(&words::readable(&item.stanza));
-        stems.iter().all(|stem| has.contains(stem))
-    };
-    find(vault, index, owner, tokens, limit, has_all).await
-}
 
 /// The newest message of an archive with this sender and id.
 pub(crate) async fn named(
@@ -66,8 +47,8 @@ async fn find(
 ) -> Result<Vec<Item>> {
     let mut found = Found { matches, items: Vec::new(), limit };
     let mine = history::owner_tag(vault, owner, Ledger::Messages);
-    tokens.push(words::tag_token(&mine));
-    let proposal = index.propose(vault, &tokens).await?;
+    tokens.push(tag_token(&mine));
+    let proposal = index.propose(Plan::all(tokens.into_iter().map(Plan::Token)));
 
     // What the index has not reached yet is newer than all that it proposes.
     let mut window = Window { after: proposal.through, ..Window::last(CHUNK) };
@@ -82,12 +63,17 @@ async fn find(
             break;
         }
     }
-    for places in proposal.candidates.chunks(CHUNK) {
-        let mut events = vault.store().events(places.to_vec()).await?;
-        // Tokens are short, so two may be the same by chance.
-        events.retain(|event| event.tags.contains(&mine));
-        if found.take(body::open_all(vault, &events).await?) {
-            break;
+    for stretch in proposal.stretches().into_iter().rev().filter(|stretch| stretch.base < proposal.through) {
+        let Places::These(places) = proposal.places(&stretch).await? else { continue };
+        let places: Vec<Sequence> =
+            places.iter().rev().map(|at| Sequence(stretch.base.0 + u64::from(*at))).collect();
+        for chunk in places.chunks(CHUNK) {
+            let mut events = vault.store().events(chunk.to_vec()).await?;
+            // Tokens are short, so two may be the same by chance.
+            events.retain(|event| event.tags.contains(&mine));
+            if found.take(body::open_all(vault, &events).await?) {
+                return Ok(found.items);
+            }
         }
     }
     Ok(found.items)

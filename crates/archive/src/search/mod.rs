@@ -1,0 +1,27 @@
+//! Finding messages: one language for people, auditors, rules and retention.
+//!
+//! [`Question::parse`] reads the language, [`Question::matches`] decides about one message, and both are pure.
+//! [`Archive::find`](crate::Archive::find) asks the index for candidates and lets the question decide over their
+//! decrypted text: what the index does not know costs time and no hit.
+
+mod cursor;
+mod dates;
+mod decide;
+mod find;
+mod lexer;
+pub(crate) mod names;
+mod parser;
+mod plan;
+mod question;
+pub(crate) mod reading;
+
+#[cfg(test)]
+mod tests;
+
+pub use decide::{Bare, Context, Fate};
+pub use find::{Book, Books, Findings, Hit, Inquiry, Line, Order, Scope, Searched};
+pub use parser::{Language, Unreadable};
+pub use question::Question;
+
+pub(crate) use cursor::Marks;
+pub(crate) use find::find;
