@@ -63,6 +63,14 @@ pub struct Bare;
 
 impl Context for Bare {}
 
+/// Holds and the like read their questions so. They know nothing but the message.
+impl crate::Questions for super::Language {
+    fn read(&self, question: &str) -> Result<crate::Filter, String> {
+        let question = Question::parse(question, self).map_err(|error| error.message)?;
+        Ok(Box::new(move |item| question.matches(item, &Bare)))
+    }
+}
+
 impl Question {
     /// Whether a message answers the question. Pure, so that a walk over a selection can be filtered by it.
     pub fn matches(&self, item: &Item, context: &dyn Context) -> bool {

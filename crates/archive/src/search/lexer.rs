@@ -103,7 +103,8 @@ pub(super) fn key(word: &str) -> Option<Result<Key, &'static str>> {
     if let Some((_, key)) = KEYS.iter().find(|(known, _)| *known == lower) {
         return Some(Ok(*key));
     }
-    if rest.starts_with("//") || lower.len() < 4 || !lower.is_ascii() {
+    let letters = lower.bytes().all(|byte| byte.is_ascii_lowercase());
+    if rest.starts_with("//") || lower.len() < 4 || !letters {
         return None;
     }
     KEYS.iter().find(|(known, _)| known.len() > 3 && swapped(known, &lower)).map(|(known, _)| Err(*known))
