@@ -96,12 +96,18 @@ enum Shape {
     Choice(&'static [&'static str]),
 }
 
+/// What is offered as a language (XEP-0060 §16.4.4 wants a list); any other can be set as well.
+const LANGUAGES: &[&str] = &[
+    "ar", "bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "ga", "hi", "hr", "hu", "it", "ja",
+    "ko", "lt", "lv", "mt", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "tr", "uk", "zh",
+];
+
 /// Every field, with the words for people.
 const FIELDS: [(&str, Shape, &str); 18] = [
     ("pubsub#title", Shape::Line, "A short name"),
     ("pubsub#description", Shape::Line, "What it is about"),
     ("pubsub#type", Shape::Line, "The namespace of its payloads"),
-    ("pubsub#language", Shape::Line, "The language of its payloads"),
+    ("pubsub#language", Shape::Choice(LANGUAGES), "The language of its payloads"),
     ("pubsub#access_model", Shape::Choice(Access::WORDS), "Who may subscribe and read"),
     ("pubsub#roster_groups_allowed", Shape::Lines, "The roster groups that may read"),
     ("pubsub#publish_model", Shape::Choice(Publishers::WORDS), "Who may publish"),
@@ -269,19 +275,24 @@ impl Config {
                 Shape::Choice(_) => "list-single",
             };
             let values = self.field(var).unwrap_or_default();
-            let options: &[&str] = match shape {
-                Shape::Choice(words) if type_ == "form" => words,
-                _ => &[],
+            let mut options: Vec<&str> = match shape {
+                Shape::Choice(words) if type_ == "form" => words.to_vec(),
+                _ => Vec::new(),
             };
+            // What is set can be chosen again.
+            if !options.is_empty() {
+                options.extend(values.iter().map(String::as_str).find(|value| !options.contains(value)));
+            }
             let option = |word: &&str| {
                 el("option", ns::DATA_FORMS).append(text("value", ns::DATA_FORMS, *word)).build()
             };
+            let options: Vec<Element> = options.iter().map(option).collect();
             el("field", ns::DATA_FORMS)
                 .with("var", *var)
                 .with("type", kind)
                 .with("label", *label)
                 .append_all(values.into_iter().map(|value| text("value", ns::DATA_FORMS, value)))
-                .append_all(options.iter().map(option))
+                .append_all(options)
                 .build()
         };
         el("x", ns::DATA_FORMS)
@@ -366,6 +377,21 @@ mod tests {
             Config::default().with_form(&config.form()).unwrap(),
             Config { max_items: MOST_ITEMS, ..config }
         );
+    }
+
+    #[test]
+    fn a_language_is_a_choice_that_holds_what_was_chosen() {
+        let config = Config { language: "gsw".into(), ..Config::default() };
+        let form = config.form();
+        let field = form.children().find(|field| field.attr("var") == Some("pubsub#language")).unwrap();
+        assert_eq!(field.attr("type"), Some("list-single"));
+        let offered: Vec<String> = field
+            .children()
+            .filter(|child| child.name() == "option")
+            .filter_map(|option| option.get_child("value", ns::DATA_FORMS).map(Element::text))
+            .collect();
+        assert!(offered.contains(&"en".to_owned()) && offered.contains(&"gsw".to_owned()), "{offered:?}");
+        assert_eq!(Config::default().with_form(&form).unwrap(), config);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::service::{Reader, Sheet};
 
 /// The presence says: of the occupant itself.
 const SELF: u16 = 110;
+/// The occupant's side answers with errors (XEP-0045 §15.6).
+pub(super) const LOST: u16 = 333;
 
 impl Room {
     pub(super) fn available(
@@ -264,8 +266,8 @@ impl Room {
         Ok(())
     }
 
-    /// XEP-0045 §7.14. Who is not in has nothing to leave.
-    pub(super) fn leave(&mut self, jid: &FullJid, stanza: &Stanza, out: &mut Out) {
+    /// XEP-0045 §7.14. The code says why where they did not want it. Who is not in has nothing to leave.
+    pub(super) fn leave(&mut self, jid: &FullJid, stanza: &Stanza, code: Option<u16>, out: &mut Out) {
         let Some(one) = self.occupants.of(jid).cloned() else { return };
         let mut said = said(stanza);
         said.type_ = Some("unavailable".into());
@@ -273,7 +275,7 @@ impl Room {
         gone.role = Role::None;
         gone.seats.retain(|seat| seat.jid == *jid);
         let is_last = one.seats.len() == 1;
-        let note = Note::default();
+        let note = Note { codes: code.into_iter().collect(), ..Note::default() };
         self.occupants.stand(jid);
         let mut sheets = self.announce(&gone, &said, &note, is_last && self.is_shown(one.role), None);
         if let Some(rest) = self.occupants.named(&one.nick)
@@ -293,7 +295,7 @@ impl Room {
     /// What comes back from outside says that nobody is there any more (XEP-0045 §18.1.2).
     pub(super) fn unreachable(&mut self, who: &Visitor, out: &mut Out) {
         if matches!(who.reader, Reader::Outside(_)) {
-            self.leave(&who.jid, &Stanza::new(Kind::Presence).typed("unavailable"), out);
+            self.leave(&who.jid, &Stanza::new(Kind::Presence).typed("unavailable"), Some(LOST), out);
         }
     }
 

@@ -10,6 +10,7 @@ use vault::Write;
 
 use super::asks::Asks;
 use super::effect::{Failure, Out};
+use super::enter::LOST;
 use super::occupants::{Occupant, Occupants};
 use super::past::{Past, is_subject};
 use super::record;
@@ -197,8 +198,12 @@ impl Room {
             (None, None) => {
                 Err(StanzaError::new(StanzaCondition::JidMalformed, "Say under which nick you come in."))
             }
-            (Some("unavailable" | "error"), _) => {
-                self.leave(&who.jid, stanza, out);
+            (Some("unavailable"), _) => {
+                self.leave(&who.jid, stanza, None, out);
+                Ok(())
+            }
+            (Some("error"), _) => {
+                self.leave(&who.jid, stanza, Some(LOST), out);
                 Ok(())
             }
             _ => Ok(()),

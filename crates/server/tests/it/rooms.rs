@@ -261,6 +261,12 @@ async fn whoever_leaves_or_is_lost_is_seen_to_go() {
     assert_eq!(refusal(&mut juliet).await, "not-acceptable");
     enter(&mut juliet, ROOM, "Juliet").await;
     presence_of(&mut romeo, "Juliet").await;
+    // Her client says that something is wrong with it, and everybody hears that it was not her wish.
+    juliet.send(&format!("<presence type='error' to='{ROOM}/Juliet'/>")).await;
+    assert_eq!(codes(&presence_of(&mut romeo, "Juliet").await), ["333"]);
+    assert_eq!(codes(&presence_of(&mut juliet, "Juliet").await), ["110", "333"]);
+    enter(&mut juliet, ROOM, "Juliet").await;
+    presence_of(&mut romeo, "Juliet").await;
     juliet.lose();
     assert_eq!(presence_of(&mut romeo, "Juliet").await.attr("type"), Some("unavailable"));
 }
