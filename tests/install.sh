@@ -7,12 +7,15 @@ cd "$(dirname "$0")/.."
 debian=(go-sendxmpp mcabber poezio profanity dino-im gajim tmux xvfb xdotool imagemagick dbus-daemon dnsmasq-base
     ca-certificates openssl iproute2 util-linux e2fsprogs python3)
 # aioxmpp needs pytz and setuptools without saying so, and pyOpenSSL and tzlocal as they were in its days.
-python_packages=(slixmpp==1.17.0 aiohttp==3.13.2 aioxmpp==0.13.3 'pyOpenSSL<24.3' 'tzlocal<3' pytz 'setuptools<66')
+python_packages=(slixmpp==1.17.0 aiohttp==3.13.2 aioxmpp==0.13.3 'pyOpenSSL<24.3' 'tzlocal<3' pytz 'setuptools<66'
+    pytest==8.4.2)
 peers=.peers
 venv=$peers/venv
 node_packages=(@xmpp/client@0.14.0 ws@8.23.0)
 # slixmpp's integration tests are only in its source package.
 itests=$peers/slixmpp-1.17.0
+# aioxmpp's end-to-end tests are in none of its packages.
+e2etests=$peers/aioxmpp-0.13.3
 
 say() { printf 'tests/install.sh: %s\n' "$*" >&2; }
 
@@ -70,6 +73,34 @@ install_itests() {
     rm -rf "$download"
 }
 
+# Debian makes its source package from aioxmpp's repository, so the tests are in there. It comes from wherever this
+# machine has its packages from, without a change to what the machine has set up.
+install_e2etests() {
+    [ -f $e2etests/tests/test_e2e.py ] && return
+    say "fetching aioxmpp's own end-to-end tests"
+    local download file
+    download=$(mktemp -d)
+    mkdir -p "$download"/{sources,lists/partial,cache}
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ ! -f "$file" ] || sed -n 's/^deb /deb-src /p' "$file" >>"$download"/sources/all.list
+    done
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ ! -f "$file" ] || sed 's/^Types:.*/Types: deb-src/' "$file" >"$download/sources/$(basename "$file")"
+    done
+    local options=(-qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$download"/sources -o APT::Sandbox::User=
+        -o Dir::State::Lists="$download"/lists -o Dir::Cache="$download"/cache)
+    # Not everybody who has packages has their sources too.
+    apt-get "${options[@]}" update >/dev/null 2>&1 || true
+    (cd "$download" && apt-get "${options[@]}" source --tar-only --download-only python-aioxmpp >/dev/null)
+    if [ ! -f "$download"/python-aioxmpp_0.13.3.orig.tar.gz ]; then
+        say "Debian's source package of aioxmpp 0.13.3 cannot be had"
+        exit 1
+    fi
+    mkdir -p $e2etests
+    tar -xzf "$download"/python-aioxmpp_0.13.3.orig.tar.gz -C $e2etests tests
+    rm -rf "$download"
+}
+
 install_node() {
     [ "$(cat $peers/node/.packages 2>/dev/null)" = "${node_packages[*]}" ] && return
     command -v npm >/dev/null || install_debian nodejs npm
@@ -84,6 +115,7 @@ mkdir -p $peers
 install_debian "${debian[@]}"
 install_python
 install_itests
+install_e2etests
 install_node
 for command in go-sendxmpp mcabber poezio profanity dino-im gajim tmux Xvfb xdotool import dbus-run-session dnsmasq \
     openssl ip unshare nsenter mkfs.ext4 node; do

@@ -13,6 +13,7 @@ mod namespace;
 mod screen;
 mod terminal;
 
+mod aioxmpp;
 mod at_rest;
 mod chat;
 mod conference;
