@@ -92,8 +92,9 @@ impl Default for Config {
 enum Shape {
     Flag,
     Line,
-    Lines,
     Choice(&'static [&'static str]),
+    /// Any of the owner's roster groups.
+    Groups,
 }
 
 /// What is offered as a language (XEP-0060 §16.4.4 wants a list); any other can be set as well.
@@ -109,7 +110,7 @@ const FIELDS: [(&str, Shape, &str); 18] = [
     ("pubsub#type", Shape::Line, "The namespace of its payloads"),
     ("pubsub#language", Shape::Choice(LANGUAGES), "The language of its payloads"),
     ("pubsub#access_model", Shape::Choice(Access::WORDS), "Who may subscribe and read"),
-    ("pubsub#roster_groups_allowed", Shape::Lines, "The roster groups that may read"),
+    ("pubsub#roster_groups_allowed", Shape::Groups, "The roster groups that may read"),
     ("pubsub#publish_model", Shape::Choice(Publishers::WORDS), "Who may publish"),
     ("pubsub#persist_items", Shape::Flag, "Keep items"),
     ("pubsub#max_items", Shape::Line, "The most items to keep, or max"),
@@ -256,32 +257,34 @@ impl Config {
         if self.with_options(options)? == *self { Ok(()) } else { Err(precondition()) }
     }
 
-    /// The form that shows this configuration, to be filled in.
-    pub fn form(&self) -> Element {
-        self.data_form("form")
+    /// The form that shows this configuration, to be filled in by somebody with these roster groups.
+    pub fn form(&self, groups: &[String]) -> Element {
+        self.data_form("form", groups)
     }
 
     /// The form that tells this configuration.
     pub fn told(&self) -> Element {
-        self.data_form("result")
+        self.data_form("result", &[])
     }
 
-    fn data_form(&self, type_: &str) -> Element {
+    fn data_form(&self, type_: &str, groups: &[String]) -> Element {
         let field = |(var, shape, label): &(&'static str, Shape, &'static str)| {
-            let kind = match shape {
-                Shape::Flag => "boolean",
-                Shape::Line => "text-single",
-                Shape::Lines => "text-multi",
-                Shape::Choice(_) => "list-single",
+            let (kind, mut options) = match shape {
+                Shape::Flag => ("boolean", Vec::new()),
+                Shape::Line => ("text-single", Vec::new()),
+                Shape::Choice(words) => ("list-single", words.to_vec()),
+                Shape::Groups => ("list-multi", groups.iter().map(String::as_str).collect()),
             };
             let values = self.field(var).unwrap_or_default();
-            let mut options: Vec<&str> = match shape {
-                Shape::Choice(words) if type_ == "form" => words.to_vec(),
-                _ => Vec::new(),
-            };
-            // What is set can be chosen again.
-            if !options.is_empty() {
-                options.extend(values.iter().map(String::as_str).find(|value| !options.contains(value)));
+            match shape {
+                _ if type_ != "form" => options.clear(),
+                // What is set can be chosen again.
+                Shape::Choice(_) | Shape::Groups => {
+                    let unknown = values.iter().map(String::as_str).filter(|value| !options.contains(value));
+                    let unknown: Vec<&str> = unknown.collect();
+                    options.extend(unknown);
+                }
+                Shape::Flag | Shape::Line => {}
             }
             let option = |word: &&str| {
                 el("option", ns::DATA_FORMS).append(text("value", ns::DATA_FORMS, *word)).build()
@@ -374,23 +377,26 @@ mod tests {
     fn a_form_says_all_that_it_is_asked_for_and_takes_it_back() {
         let config = Config { title: "Moods".into(), max_items: MOST_ITEMS, ..Config::private(5) };
         assert_eq!(
-            Config::default().with_form(&config.form()).unwrap(),
+            Config::default().with_form(&config.form(&[])).unwrap(),
             Config { max_items: MOST_ITEMS, ..config }
         );
     }
 
     #[test]
-    fn a_language_is_a_choice_that_holds_what_was_chosen() {
-        let config = Config { language: "gsw".into(), ..Config::default() };
-        let form = config.form();
-        let field = form.children().find(|field| field.attr("var") == Some("pubsub#language")).unwrap();
-        assert_eq!(field.attr("type"), Some("list-single"));
-        let offered: Vec<String> = field
-            .children()
-            .filter(|child| child.name() == "option")
-            .filter_map(|option| option.get_child("value", ns::DATA_FORMS).map(Element::text))
-            .collect();
-        assert!(offered.contains(&"en".to_owned()) && offered.contains(&"gsw".to_owned()), "{offered:?}");
+    fn languages_and_groups_are_choices_that_hold_what_was_chosen() {
+        let config = Config { language: "gsw".into(), groups: vec!["Otters".into()], ..Config::default() };
+        let form = config.form(&["Beavers".into()]);
+        let offered = |var: &str| {
+            let field = form.children().find(|field| field.attr("var") == Some(var)).unwrap();
+            let options = field.children().filter(|child| child.name() == "option");
+            let words = options.filter_map(|option| option.get_child("value", ns::DATA_FORMS));
+            (field.attr("type").unwrap(), words.map(Element::text).collect::<Vec<_>>())
+        };
+        let (type_, words) = offered("pubsub#language");
+        assert_eq!(type_, "list-single");
+        assert!(words.contains(&"en".to_owned()) && words.contains(&"gsw".to_owned()), "{words:?}");
+        let both = vec!["Beavers".to_owned(), "Otters".to_owned()];
+        assert_eq!(offered("pubsub#roster_groups_allowed"), ("list-multi", both));
         assert_eq!(Config::default().with_form(&form).unwrap(), config);
     }
 

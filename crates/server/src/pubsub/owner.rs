@@ -1,5 +1,7 @@
 //! What a node's owner does with it (XEP-0060 §8).
 
+use std::collections::BTreeSet;
+
 use minidom::Element;
 use stanza::{BareJid, Jid, StanzaCondition, StanzaError};
 use xmpp_parsers::ns;
@@ -72,10 +74,20 @@ impl Desk<'_> {
         }
     }
 
+    /// The groups of the owner's roster, by name.
+    fn groups(&self) -> Vec<String> {
+        let Some(user) = &self.user else { return Vec::new() };
+        user.roster(|roster| {
+            let groups: BTreeSet<&String> =
+                roster.listed().flat_map(|(_, contact)| &contact.groups).collect();
+            groups.into_iter().cloned().collect()
+        })
+    }
+
     /// XEP-0060 §8.3.
     pub async fn default(self, payload: &Element, _default: &Element) -> Result<(), StanzaError> {
         let config = if self.is_personal() { Config::default() } else { Config::public() };
-        let default = el("default", &payload.ns()).append(config.form()).build();
+        let default = el("default", &payload.ns()).append(config.form(&self.groups())).build();
         let answer = el("pubsub", &payload.ns()).append(default).build();
         self.answer(Some(answer)).await
     }
@@ -83,7 +95,8 @@ impl Desk<'_> {
     /// XEP-0060 §8.2.1.
     pub async fn configuration(self, configure: &Element) -> Result<(), StanzaError> {
         let name = named(configure)?;
-        let form = self.owned(name)?.node.config.form();
+        let groups = self.groups();
+        let form = self.owned(name)?.node.config.form(&groups);
         let configure = el("configure", ns::PUBSUB_OWNER).with("node", name).append(form).build();
         self.answer(Some(el("pubsub", ns::PUBSUB_OWNER).append(configure).build())).await
     }
