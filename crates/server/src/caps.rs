@@ -4,6 +4,7 @@
 //! of the answer is the one that was named, the answer stands for all who name it, over a restart too. Otherwise it
 //! stands for that client alone.
 
+mod abroad;
 mod hash;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::router::Router;
 use crate::session::Session;
 use crate::sessions::new_id;
 use crate::xml::{With, el};
+use abroad::Abroad;
 pub use hash::Claim;
 
 /// The most hashes that are known; the one that was not met for longest is forgotten.
@@ -91,6 +93,7 @@ struct Inner {
     router: Router,
     vault: Vault,
     book: Mutex<Book>,
+    abroad: Abroad,
 }
 
 /// What is known, and what has been asked. The questions are not those of [`crate::questions`], because an answer counts
@@ -119,7 +122,7 @@ impl Caps {
             known.insert(key.into(), Arc::new(Features::new(stored.value.features)));
         }
         let book = Mutex::new(Book { known, asked: HashMap::new(), waiting: HashMap::new() });
-        Ok(Self(Arc::new(Inner { router, vault, book })))
+        Ok(Self(Arc::new(Inner { router, vault, book, abroad: Abroad::default() })))
     }
 
     /// Takes in available presence. Returns the session if it wants something else than before from now on; where a
@@ -222,18 +225,24 @@ impl Caps {
             self.ask_another(question.claim);
             return learned;
         }
+        let waiting = self.0.book.lock().waiting.remove(key).unwrap_or_default();
+        waiting.into_iter().filter_map(|session| session.upgrade()).for_each(adopt);
+        self.remember(key, &features).await;
+        learned
+    }
+
+    /// What a hash stands for is known from now on, over a restart too.
+    async fn remember(&self, key: &str, features: &Arc<Features>) {
         let mut writes = Vec::new();
-        let waiting = {
+        {
             let mut book = self.0.book.lock();
             if book.known.len() >= MOST_KNOWN
                 && let Some((oldest, _)) = book.known.remove_lru()
             {
                 writes.push(Write::delete::<Capabilities>("", &oldest, Expect::Any));
             }
-            book.known.insert(key.into(), features.clone());
-            book.waiting.remove(key).unwrap_or_default()
-        };
-        waiting.into_iter().filter_map(|session| session.upgrade()).for_each(adopt);
+            book.known.insert(key.into(), Arc::clone(features));
+        }
         let record = Capabilities { features: features.names() };
         let stored = match Write::put("", key, &record, Expect::Any) {
             Ok(write) => {
@@ -245,7 +254,6 @@ impl Caps {
         if let Err(error) = stored {
             tracing::warn!(%error, "what a client can do could not be stored; it is asked again after a restart");
         }
-        learned
     }
 
     /// The question that an IQ answers: its id, from the very session that was asked.

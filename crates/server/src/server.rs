@@ -154,8 +154,14 @@ impl Server {
         let spooled = Spooled::new(trail.clone(), config.domain().as_str());
         let caps = Caps::load(router.clone(), vault.clone()).await.map_err(ArchiveError::from)?;
         let readable = rules.encrypted == policy::Encrypted::Refuse;
-        let (pubsub, photos) =
-            PubSub::start(post.clone(), router.clone(), people.clone(), vault.clone(), readable);
+        let (pubsub, photos) = PubSub::start(
+            post.clone(),
+            router.clone(),
+            people.clone(),
+            vault.clone(),
+            caps.clone(),
+            readable,
+        );
         for domain in &config.domains {
             open_nodes(domain, &router, &pubsub);
         }

@@ -27,7 +27,10 @@ impl Presence {
                 self.arrive(&to, &from, change, stanza.clone()).await
             }
             (Some("probe"), None) => self.answer_probe(&from, &to.to_bare()).await,
-            _ => return self.post.admit(stanza).await,
+            _ => {
+                self.caps.learn_outside(&stanza);
+                return self.post.admit(stanza).await;
+            }
         };
         if let Err(error) = done {
             self.router.bounce(&stanza, disk_error(&error));

@@ -11,6 +11,8 @@ use crate::xml::{With, el, text};
 
 /// The most items of one node; `max` in a form means this.
 pub const MOST_ITEMS: u32 = 1_000;
+/// The longest that items can be set to live: a hundred years.
+const MOST_SECONDS: u64 = 100 * 365 * 86_400;
 /// The most bytes of a title, a description, or another text of a configuration.
 const MOST_TEXT: usize = 1_024;
 /// The most roster groups that are let in.
@@ -43,6 +45,8 @@ pub struct Config {
     pub persist: bool,
     /// How many are kept.
     pub max_items: u32,
+    /// For how many seconds; `None`: for good.
+    pub expire: Option<u64>,
     /// When the last one is sent unasked.
     pub send_last: SendLast,
     /// Whether there are notifications at all.
@@ -75,6 +79,7 @@ impl Default for Config {
             publishers: Publishers::Publishers,
             persist: true,
             max_items: 1,
+            expire: None,
             send_last: SendLast::OnSubAndPresence,
             deliver: true,
             payloads: true,
@@ -104,7 +109,7 @@ const LANGUAGES: &[&str] = &[
 ];
 
 /// Every field, with the words for people.
-const FIELDS: [(&str, Shape, &str); 18] = [
+const FIELDS: [(&str, Shape, &str); 19] = [
     ("pubsub#title", Shape::Line, "A short name"),
     ("pubsub#description", Shape::Line, "What it is about"),
     ("pubsub#type", Shape::Line, "The namespace of its payloads"),
@@ -114,6 +119,7 @@ const FIELDS: [(&str, Shape, &str); 18] = [
     ("pubsub#publish_model", Shape::Choice(Publishers::WORDS), "Who may publish"),
     ("pubsub#persist_items", Shape::Flag, "Keep items"),
     ("pubsub#max_items", Shape::Line, "The most items to keep, or max"),
+    ("pubsub#item_expire", Shape::Line, "The seconds until an item is removed, or max"),
     ("pubsub#send_last_published_item", Shape::Choice(SendLast::WORDS), "When to send the last item"),
     ("pubsub#deliver_notifications", Shape::Flag, "Notify subscribers"),
     ("pubsub#deliver_payloads", Shape::Flag, "Send payloads with notifications"),
@@ -163,6 +169,10 @@ impl Config {
             "pubsub#persist_items" => flag(self.persist),
             "pubsub#max_items" if self.max_items >= MOST_ITEMS => word("max"),
             "pubsub#max_items" => word(&self.max_items.to_string()),
+            "pubsub#item_expire" => match self.expire {
+                Some(seconds) => word(&seconds.to_string()),
+                None => word("max"),
+            },
             "pubsub#send_last_published_item" => word(self.send_last.name()),
             "pubsub#deliver_notifications" => flag(self.deliver),
             "pubsub#deliver_payloads" => flag(self.payloads),
@@ -201,6 +211,15 @@ impl Config {
                     "max" => MOST_ITEMS,
                     number => match number.parse() {
                         Ok(number @ 0..=MOST_ITEMS) => number,
+                        _ => return Err(unfit(var)),
+                    },
+                }
+            }
+            "pubsub#item_expire" => {
+                self.expire = match first {
+                    "max" | "" => None,
+                    number => match number.parse() {
+                        Ok(seconds @ 1..=MOST_SECONDS) => Some(seconds),
                         _ => return Err(unfit(var)),
                     },
                 }

@@ -32,6 +32,7 @@ use stanza::{BareJid, Jid, Stanza, StanzaCondition, StanzaError};
 use tokio::sync::{mpsc, oneshot};
 use vault::{Vault, VaultError, Write};
 
+use crate::caps::Caps;
 use crate::people::People;
 use crate::post::Post;
 use crate::router::Router;
@@ -124,11 +125,12 @@ impl PubSub {
         router: Router,
         people: People,
         vault: Vault,
+        caps: Caps,
         readable: bool,
     ) -> (Self, mpsc::Receiver<BareJid>) {
         let photos = Photos::new(vault.clone());
         let (changed, changes) = mpsc::channel(MAILBOX);
-        let core = Core { post, router, people, vault, readable, photos: photos.clone(), changed };
+        let core = Core { post, router, people, vault, caps, readable, photos: photos.clone(), changed };
         let core = Arc::new(core);
         let start = |_| {
             let (mailbox, jobs) = mpsc::channel(MAILBOX);

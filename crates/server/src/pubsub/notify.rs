@@ -77,7 +77,14 @@ fn readers(core: &Core, owner: &BareJid, user: Option<&User>, name: &str, node: 
             roster.contacts().filter(|(_, contact)| contact.state.from).map(|(jid, _)| jid.clone()).collect()
         });
         for contact in contacts {
-            let Some(other) = core.people.loaded(&contact) else { continue };
+            let Some(other) = core.people.loaded(&contact) else {
+                let is_outside = !core.router.serves(contact.domain().as_str());
+                if is_outside && reads_outside(owner, Some(user), node, &contact.clone().into()) {
+                    let wanting = core.caps.outside_wanting(&contact, name);
+                    found.readers.extend(wanting.into_iter().map(Reader::Outside));
+                }
+                continue;
+            };
             if !hears(owner, Some(user), node, &other) {
                 continue;
             }
@@ -199,6 +206,7 @@ pub async fn greet(
     };
     let mut sheets = Vec::new();
     for name in names {
+        shelf.expire(&core.vault, &name, clock::micros()).await.map_err(|error| disk_error(&error))?;
         let Some(shelved) = shelf.nodes.get_mut(&name) else { continue };
         if session.user.jid != owner && !hears(&owner, Some(&user), &shelved.node, &session.user) {
             continue;

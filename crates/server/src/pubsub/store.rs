@@ -182,6 +182,31 @@ impl Shelf {
         Ok(Self { owner: owner.clone(), nodes: nodes.into_iter().map(shelve).collect() })
     }
 
+    /// Removes the items of a node that have outlived what its configuration says (`pubsub#item_expire`), by `now` in
+    /// microseconds since 1970. Nobody is told; the archive keeps what was published to others. It is done whenever
+    /// somebody comes near the node, so nobody sees them.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn expire(&mut self, vault: &Vault, name: &str, now: i64) -> Result<(), VaultError> {
+        let Some(shelved) = self.nodes.get_mut(name).filter(|shelved| shelved.latest.is_some()) else {
+            return Ok(());
+        };
+        let Some(seconds) = shelved.node.config.expire else { return Ok(()) };
+        let limit = now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000));
+        let index = shelved.index(vault, &self.owner, name).await?;
+        let kept = index.split_off(&limit);
+        let old = std::mem::replace(index, kept);
+        if old.is_empty() {
+            return Ok(());
+        }
+        let latest = index.last_key_value().map(|(at, id)| Latest { id: id.clone(), at: *at });
+        (shelved.latest, shelved.notice) = (latest.clone(), None);
+        let mut writes: Vec<Write> = old.values().map(|id| self.delete_item(name, id)).collect();
+        writes.push(self.put_latest(name, latest.as_ref())?);
+        vault.apply(writes).await.map(drop)
+    }
+
     /// Stores a node's configuration and lists.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ use super::node::{Node, Standing};
 use super::store::{Shelf, Shelved};
 use super::words::Affiliation;
 use super::{Ask, Job, notify};
+use crate::caps::Caps;
+use crate::clock;
 use crate::people::{People, User};
 use crate::post::{Post, disk_error};
 use crate::router::Router;
@@ -36,6 +38,8 @@ pub struct Core {
     pub people: People,
     /// Nodes at rest.
     pub vault: Vault,
+    /// What clients outside want to hear of.
+    pub caps: Caps,
     /// Whether the company refuses what its archive cannot read.
     pub readable: bool,
     /// Which picture presence announces.
@@ -103,7 +107,7 @@ impl Worker {
             match job {
                 Job::Ask(ask) => self.ask(*ask).await,
                 Job::Look(look, reply) => {
-                    let answer = match self.shelf(&look.owner).await {
+                    let answer = match self.fresh(&look.owner, look.node.as_deref()).await {
                         Ok(shelf) => {
                             notify::look(&self.core, &shelf, &look).await.inspect(|_| self.put(shelf))
                         }
@@ -152,6 +156,15 @@ impl Worker {
         }
     }
 
+    /// As [`Worker::shelf`], without what of a node has expired.
+    async fn fresh(&mut self, owner: &BareJid, node: Option<&str>) -> Result<Shelf, VaultError> {
+        let mut shelf = self.shelf(owner).await?;
+        if let Some(node) = node {
+            shelf.expire(&self.core.vault, node, clock::micros()).await?;
+        }
+        Ok(shelf)
+    }
+
     fn put(&mut self, shelf: Shelf) {
         self.shelves.insert(shelf.owner.clone(), shelf);
     }
@@ -186,7 +199,8 @@ impl Worker {
 
     async fn ask(&mut self, ask: Ask) {
         let Ask { owner, from, stanza, payload, session, errand } = ask;
-        let mut shelf = match self.shelf(&owner).await {
+        let node = payload.children().find_map(|part| part.attr("node"));
+        let mut shelf = match self.fresh(&owner, node).await {
             Ok(shelf) => shelf,
             Err(error) => return self.core.router.bounce(&stanza, disk_error(&error)),
         };

@@ -4,9 +4,10 @@ use archive::{Ledger, Query};
 
 use crate::client::condition;
 use crate::component::{self, GATEWAY, Gateway};
-use crate::house::{House, PASSWORD, befriend, jid};
+use crate::house::{DOMAIN, House, PASSWORD, befriend, jid};
 use crate::pep::{
-    Kit, OWNER, PUBSUB, configure, fence, ids, items, notices, publish, publish_with, tell, tune, well,
+    Kit, OWNER, PUBSUB, configure, fence, ids, is_question, items, notices, publish, publish_with, tell,
+    tune, well,
 };
 use crate::pubsub::{SERVICE, create, subscribe};
 
@@ -160,6 +161,55 @@ async fn a_component_reads_and_subscribes_as_far_as_it_may() {
     let message =
         gateway.find(|element| element.name() == "message" && String::from(element).contains(">y<")).await;
     assert_eq!(message.attr("to"), Some(bot.as_str()));
+}
+
+#[tokio::test]
+async fn a_contact_behind_a_component_hears_of_the_nodes_that_its_client_wants() {
+    let house = component::house().await;
+    let mut gateway = Gateway::connect(&house).await;
+    let mut romeo = house.online("romeo", "a").await;
+    let (bare, full) = (format!("mercutio@{GATEWAY}"), format!("mercutio@{GATEWAY}/irc"));
+    let kit = Kit::wanting(&[TUNE]);
+    let here =
+        kit.presence().replacen("<presence", &format!("<presence from='{full}' to='romeo@corp.example'"), 1);
+    gateway.send(&format!("<presence type='subscribe' from='{bare}' to='romeo@corp.example'/>")).await;
+    romeo.find(|element| element.attr("type") == Some("subscribe")).await;
+    romeo.send(&format!("<presence type='subscribed' to='{bare}'/>")).await;
+    gateway.send(&here).await;
+    let question = gateway.find(is_question).await;
+    let answer = kit.answer(&question).replacen("<iq", &format!("<iq from='{full}'"), 1);
+    gateway.send(&answer).await;
+    gateway.settle().await;
+    let heard = |words: &'static str| {
+        move |element: &minidom::Element| element.name() == "message" && String::from(element).contains(words)
+    };
+    let mut number = 0;
+    let message = loop {
+        // What the answer says is taken in beside the stream.
+        number += 1;
+        well(&romeo.ask("set", "", &publish(TUNE, "1", &tune(&format!("song {number}")))).await);
+        gateway.send(&format!("<iq type='get' id='fence{number}' from='{full}' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
+        let fence = format!("fence{number}");
+        let next = gateway.find(|element| heard("song")(element) || element.attr("id") == Some(&fence)).await;
+        if next.name() == "message" {
+            break next;
+        }
+    };
+    assert_eq!((message.attr("from"), message.attr("to")), (Some("romeo@corp.example"), Some(full.as_str())));
+
+    well(&romeo.ask("set", "", &publish("urn:test:other", "1", &tune("unwanted"))).await);
+    well(&romeo.ask("set", "", &publish(TUNE, "1", &tune("the end"))).await);
+    let next = gateway.find(|element| heard("unwanted")(element) || heard("the end")(element)).await;
+    assert!(heard("the end")(&next), "only what it wants");
+    // Who is no contact any more hears nothing more.
+    romeo.send(&format!("<presence type='unsubscribed' to='{bare}'/>")).await;
+    romeo.settle().await;
+    well(&romeo.ask("set", "", &publish(TUNE, "1", &tune("a secret"))).await);
+    let ping =
+        format!("<iq type='get' id='last' from='{full}' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>");
+    gateway.send(&ping).await;
+    let next = gateway.find(|element| heard("a secret")(element) || element.attr("id") == Some("last")).await;
+    assert_eq!(next.name(), "iq");
 }
 
 #[tokio::test]

@@ -331,3 +331,71 @@ async fn a_node_says_how_it_tells_and_who_may_publish() {
     assert_eq!(notices(&juliet.settle().await).len(), 1);
     assert_eq!(ids(&bot.ask("get", SERVICE, &items("n")).await), [""; 0]);
 }
+
+#[tokio::test]
+async fn items_go_when_their_time_is_over() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut romeo = house.online("romeo", "a").await;
+    let wrong = create("n", &[("item_expire", "0")]);
+    assert_eq!(condition(&bot.ask("set", SERVICE, &wrong).await), "not-acceptable");
+    well(&bot.ask("set", SERVICE, &create("n", &[("item_expire", "1")])).await);
+    well(&bot.ask("set", SERVICE, &publish("n", "1", &tune("fleeting"))).await);
+    assert_eq!(ids(&romeo.ask("get", SERVICE, &items("n")).await), ["1"]);
+    while !ids(&romeo.ask("get", SERVICE, &items("n")).await).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    well(&romeo.ask("set", SERVICE, &subscribe(&romeo, "n")).await);
+    assert_eq!(notices(&fence(&mut romeo, SERVICE).await), [], "there is no last item any more");
+    // Longer, and it stays; and a restart knows as much.
+    well(&bot.ask("set", SERVICE, &configure("n", &[("item_expire", "max")])).await);
+    well(&bot.ask("set", SERVICE, &publish("n", "2", &tune("lasting"))).await);
+    drop((bot, romeo));
+    let house = house.restart().await;
+    let mut romeo = house.online("romeo", "a").await;
+    assert_eq!(ids(&romeo.ask("get", SERVICE, &items("n")).await), ["2"]);
+}
+
+#[tokio::test]
+async fn options_of_a_subscription_are_said_to_be_absent() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    well(&bot.ask("set", SERVICE, &create("n", &[])).await);
+    well(&bot.ask("set", SERVICE, &subscribe(&bot, "n")).await);
+    let options = format!("<options node='n' jid='{}'/>", bot.bare());
+    let answer = bot.ask("get", SERVICE, &format!("<pubsub xmlns='{PUBSUB}'>{options}</pubsub>")).await;
+    assert_eq!(condition(&answer), "feature-not-implemented");
+    assert_eq!(specific(&answer).1, "unsupported");
+    assert!(String::from(&answer).contains("subscription-options"));
+    let info = "http://jabber.org/protocol/disco#info";
+    let told = bot.ask("get", SERVICE, &format!("<query xmlns='{info}'/>")).await;
+    assert!(!String::from(&told).contains("subscription-options"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_told_to_nobody_but_its_publisher() {
+    let house = House::open().await;
+    let mut bot = house.online("nurse", "bot").await;
+    let mut romeo = house.online("romeo", "a").await;
+    well(&bot.ask("set", SERVICE, &create("n", &[])).await);
+    well(&romeo.ask("set", SERVICE, &subscribe(&romeo, "n")).await);
+    well(&bot.ask("set", SERVICE, &publish("n", "1", &tune("stored"))).await);
+    assert_eq!(notices(&romeo.settle().await).len(), 1);
+    house.break_disk().await;
+    for (what, request) in [
+        ("a publication", publish("n", "2", &tune("lost"))),
+        ("an own node", publish("urn:test:own", "1", &tune("lost"))),
+        (
+            "a retraction",
+            format!(
+                "<pubsub xmlns='{PUBSUB}'><retract node='n' notify='1'><item id='1'/></retract></pubsub>"
+            ),
+        ),
+        ("a node", create("other", &[])),
+    ] {
+        let to = if what == "an own node" { "" } else { SERVICE };
+        let answer = bot.ask("set", to, &request).await;
+        assert_eq!(condition(&answer), "internal-server-error", "{what}");
+    }
+    assert_eq!(notices(&bot.flush_to(&mut romeo).await), []);
+}
