@@ -4,8 +4,6 @@
 //! *fate* for each owner of the message, so that people's history shows that something was taken back and not what
 //! (XEP-0424 §5). Auditors read the events, which have no fates.
 
-use std::collections::HashMap;
-
 use archive::{ArchiveError, Draft, Item, Sequence};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -92,14 +90,11 @@ impl Fates {
     /// # Errors
     /// When the vault cannot be read.
     pub async fn veil(&self, owner: &BareJid, items: &mut [Item]) -> Result<(), VaultError> {
-        let fates = self.vault.list::<Fate>(owner.as_str()).await?;
-        if fates.is_empty() {
-            return Ok(());
-        }
-        let fates: HashMap<String, Fate> = fates.into_iter().map(|(key, fate)| (key, fate.value)).collect();
-        for item in items {
-            if let Some(fate) = fates.get(&item.sequence.to_string()) {
-                item.stanza = tombstone(item, fate);
+        let places: Vec<String> = items.iter().map(|item| item.sequence.to_string()).collect();
+        let fates = self.vault.get_many::<Fate>(owner.as_str(), &places).await?;
+        for (item, fate) in items.iter_mut().zip(fates) {
+            if let Some(fate) = fate {
+                item.stanza = tombstone(item, &fate.value);
             }
         }
         Ok(())

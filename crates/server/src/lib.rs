@@ -24,6 +24,7 @@ mod listen;
 pub mod metrics;
 pub mod office;
 mod outbox;
+mod page;
 mod pending;
 mod people;
 mod post;

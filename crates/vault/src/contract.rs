@@ -141,6 +141,9 @@ async fn records_are_listed_by_kind_and_parent(bench: &dyn Bench) {
     let mut expected: Vec<Blind> = (1..=20).map(blind).collect();
     expected.sort_unstable();
     assert_eq!(keys, expected);
+    let some = store.records_of(1, blind(0), vec![keys[0], blind(99)]).await.unwrap();
+    assert_eq!(some.iter().map(|record| record.key).collect::<Vec<_>>(), [keys[0]]);
+    assert_eq!(store.records_of(2, blind(5), keys.clone()).await.unwrap().len(), 0);
     assert_eq!(store.records(2, blind(0)).await.unwrap().len(), 1);
     assert_eq!(store.records(1, blind(5)).await.unwrap().len(), 0);
     store.close().await;

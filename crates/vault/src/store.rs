@@ -155,6 +155,14 @@ pub trait Store: Send + Sync + 'static {
     /// All records of a kind under a parent, in no particular order.
     async fn records(&self, kind: u16, parent: Blind) -> Result<Vec<SealedRecord>, StoreError>;
 
+    /// Those of the records under a parent that have one of these keys, in no order.
+    async fn records_of(
+        &self,
+        kind: u16,
+        parent: Blind,
+        keys: Vec<Blind>,
+    ) -> Result<Vec<SealedRecord>, StoreError>;
+
     /// The end of the log, `None` while it is empty.
     async fn head(&self) -> Result<Option<Head>, StoreError>;
 

@@ -1,5 +1,6 @@
 //! The door: seals on the way in, opens on the way out.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::keyring::{self, Cache, Kek, ROOT};
 use crate::seal::{self, Nonces};
 use crate::{
     Batch, Blind, Blinder, BlobStore, Blobs, DataKey, FolderBlobs, KeyId, MasterKey, Record, Result,
-    SealedWrite, Store, StoreError, VaultError, Version, Versioned, Write, sqlite,
+    SealedRecord, SealedWrite, Store, StoreError, VaultError, Version, Versioned, Write, sqlite,
 };
 
 /// Everything at rest. Cheap to clone.
@@ -133,6 +134,32 @@ impl Vault {
             .into_iter()
             .map(|(key, bytes, version)| Ok((key, Versioned { value: parse(&bytes)?, version })))
             .collect()
+    }
+
+    /// Reads some records under a parent, in the order of their keys as given; `None` for those that are not there.
+    ///
+    /// # Errors
+    /// As [`Vault::get`].
+    pub async fn get_many<R: Record>(
+        &self,
+        parent: &str,
+        keys: &[String],
+    ) -> Result<Vec<Option<Versioned<R>>>> {
+        let places: Vec<(Blind, Blind)> = keys.iter().map(|key| self.place(R::KIND, parent, key)).collect();
+        let Some((parent, _)) = places.first().copied() else { return Ok(Vec::new()) };
+        let ids = places.iter().map(|(_, id)| *id).collect();
+        let records = self.0.store.records_of(R::KIND, parent, ids).await?;
+        let mut found: HashMap<Blind, SealedRecord> =
+            records.into_iter().map(|record| (record.key, record)).collect();
+        let mut read = |(key, (_, id)): (&String, &(Blind, Blind))| {
+            let Some(record) = found.remove(id) else { return Ok(None) };
+            let (name, bytes) = self.open_record(R::KIND, parent, *id, &record.value)?;
+            if name != *key {
+                return Err(VaultError::Corrupt { what: "a record stands in another's place" });
+            }
+            Ok(Some(Versioned { value: parse(&bytes)?, version: record.version }))
+        };
+        keys.iter().zip(&places).map(&mut read).collect()
     }
 
     /// Reads what [`Write::put_bytes`] stored.

@@ -12,6 +12,7 @@ use vault::Vault;
 use xmpp_parsers::ns;
 
 use super::Profile;
+use crate::page::Wanted;
 use crate::post::disk_error;
 use crate::router::Router;
 use crate::service::{Incoming, Service};
@@ -22,7 +23,7 @@ use crate::xml::{With, el, text};
 /// The namespace.
 const SEARCH: &str = "jabber:iq:search";
 
-/// What is found at most; whoever needs more says more.
+/// What a page holds at most (XEP-0059).
 const MOST: usize = 100;
 
 /// The fields of the form, and what they are called.
@@ -94,12 +95,13 @@ impl Search {
         let feature = |var: &str| el("feature", ns::DISCO_INFO).with("var", var).build();
         el("query", ns::DISCO_INFO)
             .append(identity.with("name", name).build())
-            .append_all([ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, SEARCH].map(feature))
+            .append_all([ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::RSM, SEARCH].map(feature))
             .build()
     }
 
     async fn search(&self, query: &Element) -> Result<Element, StanzaError> {
         let wanted = wanted(query);
+        let page = query.get_child("set", ns::RSM).map(Wanted::read).transpose()?;
         if wanted.is_empty() {
             let words = "Say something about whom you look for.";
             return Err(StanzaError::new(StanzaCondition::NotAcceptable, words));
@@ -121,12 +123,15 @@ impl Search {
             profile.name = profile.name.or_else(|| account.name.clone());
             if wanted.iter().all(|(field, word)| matches(&jid, &profile, field, word)) {
                 found.push((jid, profile));
-                if found.len() == MOST {
-                    break;
-                }
             }
         }
-        Ok(results(&found))
+        found.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        let ids: Vec<&str> = found.iter().map(|(jid, _)| jid.as_str()).collect();
+        let cut = page.as_ref().unwrap_or(&Wanted::default()).cut(&ids, MOST);
+        let cut = cut.ok_or_else(|| StanzaError::from(StanzaCondition::ItemNotFound))?;
+        // Who did not ask for a page is told all the same when it is not all.
+        let set = (page.is_some() || cut.places.len() < ids.len()).then(|| cut.element(&ids));
+        Ok(results(found.get(cut.places.clone()).unwrap_or_default(), set))
     }
 }
 
@@ -181,7 +186,7 @@ fn form() -> Element {
 }
 
 /// The form with what was found.
-fn results(found: &[(BareJid, Profile)]) -> Element {
+fn results(found: &[(BareJid, Profile)], set: Option<Element>) -> Element {
     let columns = [("jid", "Address", "jid-single")];
     let columns = columns.into_iter().chain(FIELDS.map(|(var, label)| (var, label, "text-single")));
     let reported = columns.map(|(var, label, type_)| {
@@ -209,5 +214,5 @@ fn results(found: &[(BareJid, Profile)]) -> Element {
         .append(hidden_type())
         .append(el("reported", ns::DATA_FORMS).append_all(reported).build())
         .append_all(found.iter().map(item));
-    el("query", SEARCH).append(form.build()).build()
+    el("query", SEARCH).append(form.build()).append_all(set).build()
 }

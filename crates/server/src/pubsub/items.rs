@@ -5,10 +5,10 @@ use stanza::StanzaError;
 use xmpp_parsers::ns;
 
 use super::error::{node_required, not_found};
-use super::page::Wanted;
 use super::store::{Item, items_of};
 use super::worker::Desk;
 use crate::iq::bad_request;
+use crate::page::{Page, Wanted};
 use crate::post::disk_error;
 use crate::xml::{With, el};
 
@@ -64,7 +64,7 @@ impl Desk<'_> {
                 Some(page) => page.places.start,
                 None => ids.first().and_then(|id| all.iter().position(|other| other == id)).unwrap_or(0),
             };
-            page = Some(super::page::Page { places: start..start + items.len(), count: all.len() });
+            page = Some(Page { places: start..start + items.len(), count: all.len() });
         }
         let set = page.map(|page| page.element(&all));
         let items = el("items", ns::PUBSUB).with("node", name).append_all(items).build();

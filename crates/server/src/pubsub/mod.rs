@@ -15,7 +15,6 @@ mod items;
 pub mod node;
 mod notify;
 mod owner;
-mod page;
 mod publish;
 pub mod service;
 pub mod store;

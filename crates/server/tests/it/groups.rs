@@ -3,7 +3,7 @@
 use minidom::Element;
 
 use crate::client::{Client, Raw, child};
-use crate::house::{DOMAIN, House};
+use crate::house::{DOMAIN, House, jid};
 
 const REGISTER: &str = "jabber:iq:register";
 
@@ -80,4 +80,37 @@ async fn a_group_that_is_not_shared_puts_nobody_into_a_roster() {
     join(&house, &mut admin, "benvolio", "Verona").await;
     let mut mercutio = house.online("mercutio", "a").await;
     assert!(roster(&mut mercutio).await.is_empty());
+}
+
+#[tokio::test]
+async fn who_leaves_a_shared_group_leaves_the_rosters_and_is_not_seen_any_more() {
+    let house = House::with(&[("DIRECTORY_SHARED_GROUPS", "Verona")]).await;
+    house.promote("romeo").await;
+    let mut admin = house.online("romeo", "admin").await;
+    for name in ["mercutio", "benvolio"] {
+        join(&house, &mut admin, name, "Verona").await;
+    }
+    let mut mercutio = house.online("mercutio", "a").await;
+    assert_eq!(roster(&mut mercutio).await.len(), 1);
+    let mut benvolio = house.online("benvolio", "b").await;
+    assert_eq!(roster(&mut benvolio).await.len(), 1);
+    mercutio.find(|element| element.attr("from") == Some("benvolio@corp.example/b")).await;
+
+    let moved = server::directory::Profile { groups: vec!["Mantua".into()], ..Default::default() };
+    house.vault().apply(vec![moved.put(&jid("benvolio")).unwrap()]).await.unwrap();
+    assert!(roster(&mut benvolio).await.is_empty());
+    let from = "benvolio@corp.example/b";
+    mercutio
+        .find(|element| element.attr("type") == Some("unavailable") && element.attr("from") == Some(from))
+        .await;
+    let is_removal = |element: &Element| {
+        let item = element.get_child("query", "jabber:iq:roster").and_then(|query| query.children().next());
+        item.is_some_and(|item| item.attr("subscription") == Some("remove"))
+    };
+    mercutio.find(is_removal).await;
+    assert!(roster(&mut mercutio).await.is_empty());
+    mercutio.send("<presence><status>still here</status></presence>").await;
+    mercutio.settle().await;
+    let seen = benvolio.settle().await;
+    assert!(!seen.iter().any(|element| String::from(element).contains("still here")));
 }

@@ -189,6 +189,20 @@ impl Store for SqliteStore {
         self.read(move |db| reads::records(&db.main, kind, parent)).await
     }
 
+    async fn records_of(
+        &self,
+        kind: u16,
+        parent: Blind,
+        keys: Vec<Blind>,
+    ) -> Result<Vec<SealedRecord>, StoreError> {
+        self.read(move |db| {
+            let _moment = db.moment()?;
+            let found = keys.into_iter().map(|key| reads::record(&db.main, kind, parent, key));
+            found.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
     async fn head(&self) -> Result<Option<Head>, StoreError> {
         Ok(self.tail.read().head)
     }
