@@ -1,5 +1,8 @@
 //! Putting the house together, and taking it apart in good order.
 
+mod background;
+mod doors;
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use archive::{Archive, ArchiveError};
 use stanza::{BareJid, DomainPart, StreamCondition};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use vault::Vault;
 
@@ -21,7 +23,7 @@ use crate::directory::{Groups, Search};
 use crate::fates::Fates;
 use crate::files::{self, Files};
 use crate::history::{History, Spooled};
-use crate::http::{self, Door, Health, Web};
+use crate::http::{self, Health, Web};
 use crate::invitations::Invitations;
 use crate::iq::{
     Desk, Handler, adhoc, admin, blocking, carbons, disco, establish, external, invite, last, ping, private,
@@ -338,12 +340,12 @@ impl Server {
         );
         let addresses = Self::listen(config, &hall, &web, &tls, &port, &stopping).await?;
 
-        tokio::spawn(spool_worker(spooled, people.clone(), spooling));
+        tokio::spawn(background::spool_worker(spooled, people.clone(), spooling));
         sessions.wake(&vault, &people).await.map_err(ArchiveError::from)?;
         if let Some(rooms) = &rooms {
             rooms.restore(&router).await.map_err(ArchiveError::from)?;
         }
-        tokio::spawn(sweep(people.clone(), office.clone(), stopping));
+        tokio::spawn(background::sweep(people.clone(), office.clone(), stopping));
         Ok(Self {
             vault,
             addresses,
@@ -359,44 +361,6 @@ impl Server {
             spool,
             alive,
         })
-    }
-
-    async fn listen(
-        config: &Config,
-        hall: &Arc<Hall>,
-        web: &Arc<Web>,
-        tls: &Tls,
-        port: &Arc<component::Port>,
-        stopping: &watch::Receiver<bool>,
-    ) -> Result<Addresses, StartError> {
-        let mut addresses = Addresses::default();
-        // Bind all before serving any: a server that starts, starts whole.
-        let xmpp = bind("listen.xmpp", &config.listen.xmpp, &mut addresses.xmpp).await?;
-        let xmpp_tls = bind("listen.xmpp_tls", &config.listen.xmpp_tls, &mut addresses.xmpp_tls).await?;
-        let http = bind("listen.http", &config.listen.http, &mut addresses.http).await?;
-        let https = bind("listen.https", &config.listen.https, &mut addresses.https).await?;
-        web.found(&addresses);
-        let components = match config.components.is_empty() {
-            true => Vec::new(),
-            false => bind("listen.component", &config.listen.component, &mut addresses.component).await?,
-        };
-        for listener in components {
-            tokio::spawn(component::accept(listener, port.clone(), stopping.clone()));
-        }
-        for (listeners, direct_tls) in [(xmpp, false), (xmpp_tls, true)] {
-            for listener in listeners {
-                tokio::spawn(listen::accept(listener, direct_tls, hall.clone(), stopping.clone()));
-            }
-        }
-        let routes = http::router(web.clone());
-        for (listeners, tls) in [(http, None), (https, Some(tls.clone()))] {
-            for listener in listeners {
-                let (permits, idle) = (hall.permits.clone(), config.files.idle);
-                let door = Door { listener, tls: tls.clone(), permits, idle };
-                tokio::spawn(http::serve(door, routes.clone(), stopping.clone()));
-            }
-        }
-        Ok(addresses)
     }
 
     /// Where it listens.
@@ -497,71 +461,4 @@ fn open_nodes(domain: &stanza::DomainPart, router: &Router, pubsub: &PubSub) {
     let Ok(domain) = BareJid::new(&format!("pubsub.{domain}")) else { return };
     let service = PublicNodes { domain: domain.clone(), pubsub: pubsub.clone(), router: router.clone() };
     router.open(domain.as_str(), Arc::new(service));
-}
-
-async fn bind(
-    key: &'static str,
-    wanted: &[SocketAddr],
-    bound: &mut Vec<SocketAddr>,
-) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::new();
-    for address in wanted {
-        let fail = |error| StartError::Listen { key, address: *address, error };
-        let listener = TcpListener::bind(address).await.map_err(fail)?;
-        bound.push(listener.local_addr().map_err(fail)?);
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
-/// Work on the offline spool that the router must not wait for.
-async fn spool_worker(spooled: Spooled, people: People, mut work: mpsc::UnboundedReceiver<Spool>) {
-    while let Some(work) = work.recv().await {
-        let user = match work {
-            Spool::Flush(user) => user,
-            Spool::Keep(jid, sequences) => {
-                spooled.put(&jid, sequences).await;
-                // Somebody may have come in while the lost session still held these.
-                match people.loaded(&jid).filter(|user| user.is_reachable()) {
-                    Some(user) => user,
-                    None => continue,
-                }
-            }
-            Spool::Done(done) => {
-                let _ = done.send(());
-                continue;
-            }
-        };
-        let sessions = user.sessions();
-        let best = sessions
-            .iter()
-            .filter(|session| session.takes_messages())
-            .max_by_key(|session| session.priority());
-        if let Some(session) = best {
-            spooled.flush(session).await;
-        }
-    }
-}
-
-async fn sweep(people: People, office: Office, mut stop: watch::Receiver<bool>) {
-    if let Err(error) = office.tell_of_emergencies().await {
-        tracing::warn!(%error, "the officers could not be told what happened while no server ran");
-    }
-    let mut ticks = tokio::time::interval(SWEEP);
-    let mut hours = tokio::time::interval(SWEEP * 60);
-    loop {
-        let hour = tokio::select! {
-            _ = ticks.tick() => false,
-            _ = hours.tick() => true,
-            _ = stop.wait_for(|stop| *stop) => return,
-        };
-        match hour {
-            false => people.sweep(),
-            true => {
-                if let Err(error) = office.sweep().await {
-                    tracing::warn!(%error, "sessions and tokens that are over could not be removed");
-                }
-            }
-        }
-    }
 }
