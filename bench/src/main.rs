@@ -33,7 +33,7 @@ use fault::{Context, Fault, Result};
 use peer::{Peer, Site, Target};
 use process::Tree;
 use report::Outcome;
-use scenario::{history, hostile, idle, latency, logins, messages, rooms};
+use scenario::{history, hostile, idle, latency, logins, messages, rooms, search};
 use scram::KeyCache;
 
 /// Puts load on XMPP servers and compares them
@@ -66,6 +66,8 @@ enum Command {
     History(Run<history::Plan>),
     /// Copies of a room's messages delivered a second, and how long it takes to get in
     Rooms(Run<rooms::Plan>),
+    /// Searching a large archive, beside SQLite's plain full text
+    Search(search::Plan),
     /// Memory and service under thousands of connections that never authenticate
     HostileIdle(Run<hostile::Plan>),
     /// Print accounts as `chancery user import` takes them
@@ -194,6 +196,16 @@ async fn perform(command: Command, json: bool) -> Result<()> {
         Command::Rooms(Run { plan, against }) => {
             process::raise_open_files(plan.accounts() as u64 + 256)?;
             on(&against, plan.accounts(), async |target| rooms::run(target, &plan).await).await?
+        }
+        Command::Search(plan) => {
+            let outcomes = search::run(&plan).await?;
+            if json {
+                let text = serde_json::to_string_pretty(&outcomes);
+                println!("{}", text.map_err(|error| Fault::Usage(error.to_string()))?);
+            } else {
+                outcomes.iter().for_each(|outcome| print!("{}", outcome.table()));
+            }
+            return Ok(());
         }
         Command::HostileIdle(Run { plan, against }) => {
             process::raise_open_files(plan.connections as u64 + 256)?;

@@ -7,6 +7,7 @@ pub(crate) mod latency;
 pub(crate) mod logins;
 pub(crate) mod messages;
 pub(crate) mod rooms;
+pub(crate) mod search;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -9,7 +9,7 @@ use vault::{Checkpoint, Sequence, Vault};
 use crate::chain::Notary;
 use crate::export::{Destination, ExportError, Exporter, Manifest, Order};
 use crate::id::{Ids, StanzaId};
-use crate::index::Index;
+use crate::index::{Index, Indexing};
 use crate::search::{Findings, Inquiry, Marks};
 use crate::writer::{Command, Writer};
 use crate::{
@@ -219,6 +219,30 @@ impl<T: Send + 'static> Archive<T> {
     /// [`ArchiveError::NotFound`] if the cursor is none of ours; what the vault says.
     pub async fn find(&self, inquiry: &Inquiry<'_>) -> Result<Findings> {
         search::find(&self.0.vault, &self.0.index, &self.0.marks, inquiry).await
+    }
+
+    /// Takes from the index what events said whose keys have been destroyed, and from its vocabulary the words that no
+    /// other event of the same stretch of the log has. Returns when nothing of it is found any more. That an event was
+    /// there, when, and in whose books, stays: the log says it, too. Freed parts of the storage keep sealed remains
+    /// until they are written over.
+    ///
+    /// # Errors
+    /// What the vault says; call it again then.
+    pub async fn forget(&self, events: Vec<Sequence>) -> Result<()> {
+        self.0.index.forget(events).await
+    }
+
+    /// Drops the index and makes it again from the log, in the background. Meanwhile search reads the log.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn reindex(&self) -> Result<()> {
+        self.0.index.anew().await
+    }
+
+    /// How far the index is, for operators and measurements.
+    pub fn indexing(&self) -> Indexing {
+        self.0.index.indexing()
     }
 
     /// The newest message in someone's history that `sender` sent under the id `id`.

@@ -39,6 +39,7 @@ pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Ledger, Outco
 pub use history::{Item, Page, Query};
 pub use hold::{Filter, Held, Hold, HoldError, Holds, Questions, Release};
 pub use id::StanzaId;
+pub use index::Indexing;
 pub use index::names::CHANGES;
 pub use matter::{Approval, Barred, Brief, Change, Matter, MatterError, Matters, Scope, Step};
 pub use places::Places;

@@ -1,11 +1,13 @@
 //! Making one segment of several, a few blocks at a time, so that whoever does it can do other things in between.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use vault::{Vault, Write};
 
 use super::sealed::{Block, Manifest, Reader, Segment, block_write};
 use super::segment::{Blocks, Lists};
+use super::vocabulary;
 use crate::Result;
 
 /// Segments of one level that become one of the next.
@@ -24,6 +26,41 @@ pub(super) struct Merge {
     pending: Vec<Write>,
     pending_bytes: usize,
     places: Vec<u32>,
+    forget: Option<Forget>,
+}
+
+/// Events that lose all tokens but a few.
+#[derive(Default)]
+pub(super) struct Forget {
+    /// Their places, as distances from the target's base, each with the tokens that stay.
+    pub(super) places: BTreeMap<u32, Vec<u64>>,
+    /// A token that they get.
+    pub(super) mark: u64,
+    /// It has been written.
+    marked: bool,
+    /// Tokens that no event has any more.
+    pub(super) emptied: HashSet<u64>,
+}
+
+impl Forget {
+    pub(super) fn new(places: BTreeMap<u32, Vec<u64>>, mark: u64) -> Self {
+        Self { places, mark, marked: false, emptied: HashSet::new() }
+    }
+
+    /// What is left of a token's list.
+    pub(super) fn thin(&mut self, token: u64, list: &mut Vec<u32>) {
+        if token == self.mark {
+            self.marked = true;
+            list.extend(self.places.keys());
+            list.sort_unstable();
+            list.dedup();
+            return;
+        }
+        list.retain(|place| self.places.get(place).is_none_or(|kept| kept.contains(&token)));
+        if list.is_empty() {
+            self.emptied.insert(token);
+        }
+    }
 }
 
 /// One of the segments, read block by block.
@@ -80,6 +117,23 @@ impl Merge {
             pending: Vec::new(),
             pending_bytes: 0,
             places: Vec::new(),
+            forget: None,
+        }))
+    }
+
+    /// Writes one segment anew, without what is to be forgotten.
+    pub(super) async fn rewrite(
+        vault: &Vault,
+        manifest: &mut Manifest,
+        segment: Arc<Segment>,
+        forget: Forget,
+    ) -> Result<Option<Self>> {
+        let level = segment.level;
+        let merge = Self::start(vault, manifest, vec![segment]).await?;
+        Ok(merge.map(|mut merge| {
+            merge.target.level = level;
+            merge.forget = Some(forget);
+            merge
         }))
     }
 
@@ -90,7 +144,9 @@ impl Merge {
             for source in &mut self.sources {
                 source.fill(reader).await?;
             }
-            let Some(token) = self.sources.iter().filter_map(|source| source.ahead).min() else {
+            let mark = self.forget.as_ref().filter(|forget| !forget.marked).map(|forget| forget.mark);
+            let ahead = self.sources.iter().filter_map(|source| source.ahead);
+            let Some(token) = ahead.chain(mark).min() else {
                 let last = self.blocks.finish();
                 self.keep(last);
                 self.store(vault).await?;
@@ -102,6 +158,9 @@ impl Merge {
                 self.places.append(&mut source.list);
                 source.ahead = None;
             }
+            if let Some(forget) = &mut self.forget {
+                forget.thin(token, &mut self.places);
+            }
             let full = self.blocks.push(token, &self.places);
             self.keep(full);
             if self.pending_bytes >= BATCH {
@@ -111,6 +170,23 @@ impl Merge {
                 return Ok(None);
             }
         }
+    }
+
+    /// The words of all that was merged.
+    pub(super) async fn words(&self, vault: &Vault) -> Result<Vec<u8>> {
+        let mut lists = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            lists.push(Manifest::words(vault, source.segment.id).await?);
+        }
+        let lists: Vec<&[u8]> = lists.iter().map(|list| list.as_slice()).collect();
+        Ok(vocabulary::join(&lists))
+    }
+
+    /// The words of what was written anew, when `token` says which token a word has.
+    pub(super) async fn words_left(&self, vault: &Vault, token: impl Fn(&str) -> u64) -> Result<Vec<u8>> {
+        let words = self.words(vault).await?;
+        let Some(forget) = &self.forget else { return Ok(words) };
+        Ok(vocabulary::retain(&words, |word| !forget.emptied.contains(&token(word))))
     }
 
     fn keep(&mut self, block: Option<Vec<u8>>) {

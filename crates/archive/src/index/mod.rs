@@ -29,7 +29,7 @@ use self::follower::{Follower, Work};
 use self::recent::Recent;
 use self::sealed::{Manifest, Reader, Segment, Segments};
 use self::terms::Terms;
-use crate::Result;
+use crate::{ArchiveError, Result};
 
 /// Batches that may wait for the follower.
 const QUEUE: usize = 64;
@@ -92,11 +92,24 @@ impl Index {
         }
     }
 
-    /// What the index knows now about a plan.
-    pub(crate) fn propose(&self, plan: Plan) -> Proposal {
+    /// How far it is.
+    pub(crate) fn indexing(&self) -> Indexing {
+        let state = self.shared.state.read();
+        let through = state.recent.through();
+        let head = Sequence(self.shared.head.load(Ordering::Acquire)).max(through);
+        Indexing {
+            through,
+            head,
+            segments: state.segments.len(),
+            merging: merge::due(&state.segments).is_some(),
+        }
+    }
+
+    /// What the index knows now about a plan. `head` is the newest event that is durable: the index may hear of it later.
+    pub(crate) fn propose(&self, plan: Plan, head: Sequence) -> Proposal {
         let state = self.shared.state.read();
         let (base, through) = (state.recent.base(), state.recent.through());
-        let head = Sequence(self.shared.head.load(Ordering::Acquire)).max(through);
+        let head = head.max(through);
         Proposal {
             recent: state.recent.places(&plan),
             segments: Arc::clone(&state.segments),
@@ -108,11 +121,45 @@ impl Index {
         }
     }
 
+    /// Takes from the index what events said. Returns when it is gone.
+    pub(crate) async fn forget(&self, places: Vec<Sequence>) -> Result<()> {
+        let (reply, done) = oneshot::channel();
+        self.work.send(Work::Forget(places, reply)).await.map_err(|_| ArchiveError::Closed)?;
+        done.await.map_err(|_| ArchiveError::Closed)?
+    }
+
+    /// Begins the index anew.
+    pub(crate) async fn anew(&self) -> Result<()> {
+        let (reply, done) = oneshot::channel();
+        self.work.send(Work::Anew(reply)).await.map_err(|_| ArchiveError::Closed)?;
+        done.await.map_err(|_| ArchiveError::Closed)?
+    }
+
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
         if self.work.send(Work::Stop(done)).await.is_ok() {
             let _ = stopped.await;
         }
+    }
+}
+
+/// How far the index is. Search does not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Indexing {
+    /// The newest event that it knows.
+    pub through: Sequence,
+    /// The newest event that there is.
+    pub head: Sequence,
+    /// In how many pieces its sealed part is.
+    pub segments: usize,
+    /// Some of them are being made one.
+    pub merging: bool,
+}
+
+impl Indexing {
+    /// Whether it has work left.
+    pub fn is_behind(&self) -> bool {
+        self.through < self.head || self.merging
     }
 }
 

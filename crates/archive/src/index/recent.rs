@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use vault::Sequence;
 
+use super::merge::Forget;
 use super::plan::{Places, Plan};
 use super::segment::short;
 
@@ -75,6 +76,15 @@ impl Recent {
     /// Places that meet a plan, as distances from the base.
     pub(super) fn places(&self, plan: &Plan) -> Places {
         plan.places(&|token| self.tokens.get(&short(token)).map_or(&[][..], Vec::as_slice))
+    }
+
+    /// Takes away what is to be forgotten.
+    pub(super) fn forget(&mut self, forget: &mut Forget) {
+        self.tokens.entry(forget.mark).or_default();
+        self.tokens.retain(|token, list| {
+            forget.thin(*token, list);
+            !list.is_empty()
+        });
     }
 
     /// All lists, by token.

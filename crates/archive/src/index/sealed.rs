@@ -17,6 +17,9 @@ const BLOCK: u16 = 0x4111;
 /// The record kind of a segment's directory: the key is its id, the value the first tokens of its blocks.
 const DIRECTORY: u16 = 0x4112;
 
+/// The record kind of a segment's list of words: the key is its id.
+const WORDS: u16 = 0x4113;
+
 /// The version of all that the index stores. Another one is dropped and made anew from the log.
 const VERSION: u32 = 1;
 
@@ -99,7 +102,7 @@ impl Manifest {
     }
 
     /// Puts a segment, whose blocks are stored, in the place of those that it covers.
-    pub(super) async fn replace(&mut self, vault: &Vault, segment: &Segment) -> Result<()> {
+    pub(super) async fn replace(&mut self, vault: &Vault, segment: &Segment, words: Vec<u8>) -> Result<()> {
         let (gone, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.segments).into_iter().partition(|one| segment.covers(one));
         self.garbage.retain(|id| *id != segment.id);
@@ -109,13 +112,21 @@ impl Manifest {
         let directory = Write::put_bytes(DIRECTORY, "", &segment.id.to_string(), directory, Expect::Any);
         let before = self.segments.partition_point(|one| one.through <= segment.base);
         self.segments.insert(before, segment.clone());
-        vault.apply(vec![directory, self.write()?]).await?;
+        let words = Write::put_bytes(WORDS, "", &segment.id.to_string(), words, Expect::Any);
+        vault.apply(vec![directory, words, self.write()?]).await?;
+        Ok(())
+    }
+
+    /// Forgets all segments.
+    pub(super) async fn clear(&mut self, vault: &Vault) -> Result<()> {
+        self.garbage.extend(std::mem::take(&mut self.segments).iter().map(|one| one.id));
+        vault.apply(vec![self.write()?]).await?;
         Ok(())
     }
 
     /// Deletes the blocks of segments that nobody reads any more.
     pub(super) async fn sweep(&mut self, vault: &Vault) -> Result<()> {
-        for id in std::mem::take(&mut self.garbage) {
+        while let Some(id) = self.garbage.pop() {
             let parent = id.to_string();
             // Blocks are stored in order, so the first gap is the end.
             for batch in (0u32..).step_by(SWEEP as usize) {
@@ -132,6 +143,12 @@ impl Manifest {
                 .await?;
         }
         Ok(())
+    }
+
+    /// The words of a segment.
+    pub(super) async fn words(vault: &Vault, id: u64) -> Result<Zeroizing<Vec<u8>>> {
+        let found = vault.get_bytes(WORDS, "", &id.to_string()).await?;
+        Ok(found.ok_or(super::vocabulary::DAMAGED)?.0)
     }
 
     pub(super) fn has_garbage(&self) -> bool {
@@ -217,6 +234,11 @@ impl Reader {
         let block = self.read(segment, number).await?;
         self.cache.lock().put(key, Arc::clone(&block));
         Ok(block)
+    }
+
+    /// Forgets what was opened.
+    pub(super) fn forget(&self) {
+        *self.cache.lock() = Cache::default();
     }
 
     /// The places of a segment that meet a plan, as distances from its base.

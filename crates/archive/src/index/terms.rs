@@ -41,6 +41,15 @@ impl Terms {
         Self { blinder, vocabulary }
     }
 
+    pub(super) fn vocabulary(&self) -> Arc<RwLock<Vocabulary>> {
+        Arc::clone(&self.vocabulary)
+    }
+
+    /// Words that somebody may have meant; see [`Vocabulary::similar`].
+    pub(crate) fn similar(&self, word: &str, most: usize) -> Vec<String> {
+        self.vocabulary.read().similar(word, most)
+    }
+
     pub(crate) fn blinder(&self) -> &Blinder {
         &self.blinder
     }
@@ -141,6 +150,11 @@ impl Tokenizer {
             room,
             dm,
         }
+    }
+
+    /// Forgets which words it has seen.
+    pub(super) fn forget(&mut self) {
+        (self.young, self.old) = (HashMap::new(), HashMap::new());
     }
 
     /// Appends the tokens of an event, and calls `with` for every word of its text.

@@ -1,171 +1,27 @@
 //! The search itself: candidates from the index, stretch by stretch; the question decides over what they say.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use jid::BareJid;
 use vault::{Blind, Micros, SealedEvent, Sequence, Vault};
 
 use super::cursor::{Mark, Marks};
-use super::decide::Context;
+use super::inquiry::{Book, Books, Findings, Hit, Inquiry, LINES, MOST, Order, Scope, Searched};
 use super::question::{Node, Question};
 use super::reading::Reading;
+use super::suggest;
 use crate::index::{Index, Places, Plan};
 use crate::{ArchiveError, Item, Ledger, Result, body, history};
 
-/// Whose words are searched. Whoever asks has the right to them, or the caller does not ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    /// In whose books.
-    pub books: Books,
-    /// Nothing older than this.
-    pub start: Option<Micros>,
-    /// Nothing younger than this.
-    pub end: Option<Micros>,
-    /// Also what happened around the words: files, comings and goings, changes.
-    pub happenings: bool,
-}
-
-/// In whose books something is searched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Books {
-    /// In everybody's.
-    Everybody,
-    /// In these.
-    Of(Vec<Book>),
-}
-
-/// What one person or room has in the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Book {
-    /// The person or room.
-    pub owner: BareJid,
-    /// Only what is not older than this: an earlier room of the name was another one.
-    pub since: Option<Micros>,
-}
-
-impl Scope {
-    /// All that everybody said.
-    pub fn everybody() -> Self {
-        Self { books: Books::Everybody, start: None, end: None, happenings: false }
-    }
-
-    /// What is in these books.
-    pub fn of(owners: impl IntoIterator<Item = BareJid>) -> Self {
-        let books = owners.into_iter().map(|owner| Book { owner, since: None }).collect();
-        Self { books: Books::Of(books), ..Self::everybody() }
-    }
-}
-
-/// A question, and how it is to be answered.
-pub struct Inquiry<'a> {
-    /// Whose words.
-    pub scope: &'a Scope,
-    /// Which of them.
-    pub question: &'a Question,
-    /// What comes first.
-    pub order: Order,
-    /// Where a page before this one ended, as its [`Findings::cursor`] says.
-    pub cursor: Option<&'a str>,
-    /// At most so many hits; 0 counts as 1, and no page has more than 500.
-    pub limit: usize,
-    /// So many messages before and after each hit, of the same conversation; at most 20.
-    pub lines: usize,
-    /// What is known about messages that is not in them.
-    pub context: &'a dyn Context,
-    /// Candidates that are opened at most before the page ends, however few its hits are.
-    pub effort: usize,
-}
-
-impl<'a> Inquiry<'a> {
-    /// The newest 50 hits, without lines around them.
-    pub fn new(scope: &'a Scope, question: &'a Question, context: &'a dyn Context) -> Self {
-        Self {
-            scope,
-            question,
-            order: Order::Newest,
-            cursor: None,
-            limit: 50,
-            lines: 0,
-            context,
-            effort: 50_000,
-        }
-    }
-}
-
-/// What comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// The newest.
-    #[default]
-    Newest,
-    /// The oldest.
-    Oldest,
-    /// What answers best, among the newest few thousand that answer.
-    Best,
-}
-
-/// What was found, and how far was looked.
-#[derive(Debug, Default)]
-pub struct Findings {
-    /// What answers the question, in the order asked for.
-    pub hits: Vec<Hit>,
-    /// Asks for the next page; `None` when there is none. It stays true while new messages arrive.
-    pub cursor: Option<String>,
-    /// What was searched and what was not.
-    pub searched: Searched,
-}
-
-/// A message that answers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
-    /// The message.
-    pub item: Item,
-    /// What people read in it: subject and body, a line each.
-    pub text: String,
-    /// The bytes of `text` that the question's words are: in order, apart.
-    pub highlights: Vec<Range<usize>>,
-    /// How well it answers, where that was asked for; else 0.
-    pub score: f64,
-    /// What was said before it in the same conversation, oldest first.
-    pub before: Vec<Line>,
-    /// What was said after it.
-    pub after: Vec<Line>,
-}
-
-/// A message beside a hit.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Line {
-    /// The message.
-    pub item: Item,
-    /// What people read in it.
-    pub text: String,
-}
-
-/// What was searched and what was not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Searched {
-    /// Books, where it was not everybody's.
-    pub books: Option<usize>,
-    /// The oldest and the newest event that could have answered: the page looked at none beyond.
-    pub from: Sequence,
-    /// See `from`.
-    pub through: Sequence,
-    /// Candidates that were opened.
-    pub opened: u64,
-    /// Candidates that are erased: what they said is gone, so nobody knows whether they would answer.
-    pub erased: u64,
-    /// The newest events, which the index has not reached, so that they were read one by one.
-    pub unindexed: u64,
-    /// Everything up to the scope's end was looked at. Else the cursor goes on, even from a page without hits.
-    pub complete: bool,
-}
-
-const MOST: usize = 500;
-const LINES: usize = 20;
 /// Events opened in one go, at first and at most.
 const CHUNK: Range<usize> = 64..1024;
 /// Hits among which the best are chosen.
 const RANKED: usize = 2000;
+/// With fewer hits than these, something else may have been meant.
+const FEW: usize = 3;
+/// Candidates that are opened for a guess.
+const GUESS: usize = 2000;
 /// Owners whose tokens the index is asked for. With more, it is cheaper to look at what is found.
 const OWNERS: usize = 64;
 
@@ -176,6 +32,28 @@ pub(crate) async fn find(
     marks: &Marks,
     inquiry: &Inquiry<'_>,
 ) -> Result<Findings> {
+    let mut findings = page(vault, index, marks, inquiry).await?;
+    if findings.hits.len() < FEW && inquiry.cursor.is_none() && findings.searched.complete {
+        // A word that others use must not show through, so a guess counts only if it finds something here.
+        for question in suggest::guesses(inquiry.question, index.terms()) {
+            let guess = Inquiry {
+                question: &question,
+                limit: FEW,
+                lines: 0,
+                effort: GUESS,
+                cursor: None,
+                ..*inquiry
+            };
+            if page(vault, index, marks, &guess).await?.hits.len() > findings.hits.len() {
+                findings.suggestion = Some(question.to_string());
+                break;
+            }
+        }
+    }
+    Ok(findings)
+}
+
+async fn page(vault: &Vault, index: &Index, marks: &Marks, inquiry: &Inquiry<'_>) -> Result<Findings> {
     let mut search = Search::new(vault, index, marks, inquiry).await?;
     search.run().await?;
     search.finish(marks).await
@@ -188,10 +66,10 @@ struct Bounds {
     before: Sequence,
 }
 
-struct Search<'a> {
-    vault: &'a Vault,
+pub(super) struct Search<'a> {
+    pub(super) vault: &'a Vault,
     index: &'a Index,
-    inquiry: &'a Inquiry<'a>,
+    pub(super) inquiry: &'a Inquiry<'a>,
     /// The tags of the books, each with the first event that counts; `None` for everybody's.
     tags: Option<Vec<(Blind, Sequence)>>,
     bounds: Bounds,
@@ -200,10 +78,14 @@ struct Search<'a> {
     skip: usize,
     hits: Vec<Hit>,
     searched: Searched,
+    /// Events in scope that the index was told to forget.
+    erased: HashSet<Sequence>,
     /// How far it has come.
     last: Option<Sequence>,
     /// The newest event when a ranking began.
     newest: Sequence,
+    /// The newest event of all.
+    head: Sequence,
 }
 
 impl<'a> Search<'a> {
@@ -213,7 +95,7 @@ impl<'a> Search<'a> {
         marks: &Marks,
         inquiry: &'a Inquiry<'a>,
     ) -> Result<Self> {
-        let mark = match inquiry.cursor {
+        let mark = match &inquiry.cursor {
             Some(cursor) => Some(marks.read(cursor).ok_or(ArchiveError::NotFound)?),
             None => None,
         };
@@ -241,30 +123,50 @@ impl<'a> Search<'a> {
         }
         let tags = match &scope.books {
             Books::Everybody => None,
-            Books::Of(books) => Some(tags(vault, books, scope.happenings).await?),
+            Books::Of { books, .. } => Some(tags(vault, books, scope.happenings).await?),
         };
         let searched = Searched {
             books: tags.as_ref().map(|_| match &scope.books {
                 Books::Everybody => 0,
-                Books::Of(books) => books.len(),
+                Books::Of { books, .. } => books.len(),
             }),
             ..Searched::default()
         };
         let limit = inquiry.limit.clamp(1, MOST);
         let wanted = if inquiry.order == Order::Best { RANKED.max(skip + limit) } else { limit };
-        let hits = Vec::new();
-        Ok(Self { vault, index, inquiry, tags, bounds, wanted, skip, hits, searched, last: None, newest })
+        let (hits, erased) = (Vec::new(), HashSet::new());
+        Ok(Self {
+            vault,
+            index,
+            inquiry,
+            tags,
+            bounds,
+            wanted,
+            skip,
+            hits,
+            searched,
+            erased,
+            last: None,
+            newest,
+            head,
+        })
     }
 
     async fn run(&mut self) -> Result<()> {
-        let mut plan = self.inquiry.question.plan(self.index.terms());
+        let terms = self.index.terms();
+        let mut plan = self.inquiry.question.plan(terms);
+        let mut erased = Plan::Token(terms.is("erased"));
         if let Some(tags) = &self.tags
-            && tags.len() <= OWNERS
+            && tags.len() + self.speakers().len() <= OWNERS
         {
-            let tokens = tags.iter().map(|(tag, _)| Plan::Token(crate::index::terms::tag_token(tag)));
-            plan = Plan::all([plan, Plan::any(tokens)]);
+            let owned = tags.iter().map(|(tag, _)| Plan::Token(crate::index::terms::tag_token(tag)));
+            let said = self.speakers().iter().map(|speaker| terms.sender(speaker.as_str()));
+            let scope = Plan::any(owned.chain(said));
+            plan = Plan::all([plan, scope.clone()]);
+            erased = Plan::all([erased, scope]);
         }
-        let proposal = self.index.propose(plan);
+        self.count_erased(erased).await?;
+        let proposal = self.index.propose(plan, self.head);
         self.searched.unindexed = proposal.head.0 - proposal.through.0;
         let mut stretches = proposal.stretches();
         let backwards = self.inquiry.order != Order::Oldest;
@@ -295,14 +197,43 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
+    /// Counts what the index has been told to forget.
+    async fn count_erased(&mut self, plan: Plan) -> Result<()> {
+        let proposal = self.index.propose(plan, Sequence::ZERO);
+        for stretch in proposal.stretches() {
+            let after = stretch.base.max(self.bounds.after);
+            let before = stretch.through.next().min(self.bounds.before);
+            if after.next() < before
+                && let places @ Places::These(_) = proposal.places(&stretch).await?
+            {
+                let mut places = Candidates::new(places, stretch.base, after, before, false);
+                self.erased.extend(places.take(usize::MAX));
+            }
+        }
+        self.searched.erased = self.erased.len() as u64;
+        Ok(())
+    }
+
     /// Looks at candidates. True when the page is full, or the effort spent.
     async fn open(&mut self, places: Vec<Sequence>) -> Result<bool> {
         let last = places.last().copied();
         let mut events = self.vault.store().events(places).await?;
-        events.retain(|event| self.is_in_scope(event));
+        if self.speakers().is_empty() {
+            events.retain(|event| self.is_in_books(event));
+        }
         let items = body::open_all(self.vault, &events).await?;
-        self.searched.erased += (events.len() - items.len()) as u64;
-        for item in items {
+        let mut items = items.into_iter().peekable();
+        for event in &events {
+            let Some(item) = items.next_if(|item| item.sequence == event.sequence) else {
+                // Who spoke is inside the seal, so of what is erased only the books tell.
+                if self.is_in_books(event) && !self.erased.contains(&event.sequence) {
+                    self.searched.erased += 1;
+                }
+                continue;
+            };
+            if !self.is_in_books(event) && !self.speakers().contains(&item.from.to_bare()) {
+                continue;
+            }
             self.searched.opened += 1;
             let sequence = item.sequence;
             if self.is_wanted(&item)
@@ -319,7 +250,14 @@ impl<'a> Search<'a> {
         Ok(self.searched.opened + self.searched.erased >= self.inquiry.effort as u64)
     }
 
-    fn is_in_scope(&self, event: &SealedEvent) -> bool {
+    fn speakers(&self) -> &'a [BareJid] {
+        match &self.inquiry.scope.books {
+            Books::Everybody => &[],
+            Books::Of { speakers, .. } => speakers,
+        }
+    }
+
+    pub(super) fn is_in_books(&self, event: &SealedEvent) -> bool {
         match &self.tags {
             None => true,
             // Tokens are short, so two may be the same by chance.
@@ -383,37 +321,7 @@ impl<'a> Search<'a> {
             self.hits = hits;
         }
         let cursor = cursor.map(|mark| marks.name(mark));
-        Ok(Findings { hits: self.hits, cursor, searched: self.searched })
-    }
-
-    /// What was said in a hit's conversation before or after it, from the hit outwards.
-    async fn beside(&self, hit: &Hit, wanted: usize, backwards: bool) -> Result<Vec<Line>> {
-        let item = &hit.item;
-        let (from, to) = (item.from.to_bare(), item.to.to_bare());
-        let in_room = Reading::new(item).in_room;
-        let tag = match in_room {
-            true => history::owner_tag(self.vault, &to, Ledger::Messages),
-            false => history::pair_tag(self.vault, from.as_str(), to.as_str()),
-        };
-        let mut lines = Vec::new();
-        let mut window = vault::Window { limit: 4 * wanted, backwards, ..vault::Window::first(wanted) };
-        match backwards {
-            true => window.before = Some(item.sequence),
-            false => window.after = item.sequence,
-        }
-        let mut events = self.vault.store().tagged_events(tag, window).await?;
-        events.retain(|event| self.is_in_scope(event));
-        for item in body::open_all(self.vault, &events).await? {
-            let reading = Reading::new(&item);
-            if item.ledger == Ledger::Messages && reading.in_room == in_room && !reading.text.is_empty() {
-                let text = reading.text;
-                lines.push(Line { item, text });
-            }
-            if lines.len() == wanted {
-                break;
-            }
-        }
-        Ok(lines)
+        Ok(Findings { hits: self.hits, cursor, searched: self.searched, suggestion: None })
     }
 }
 

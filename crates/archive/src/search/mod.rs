@@ -4,22 +4,25 @@
 //! [`Archive::find`](crate::Archive::find) asks the index for candidates and lets the question decide over their
 //! decrypted text: what the index does not know costs time and no hit.
 
+mod around;
 mod cursor;
 mod dates;
 mod decide;
 mod find;
+mod inquiry;
 mod lexer;
 pub(crate) mod names;
 mod parser;
 mod plan;
 mod question;
 pub(crate) mod reading;
+mod suggest;
 
 #[cfg(test)]
 mod tests;
 
 pub use decide::{Bare, Context, Fate};
-pub use find::{Book, Books, Findings, Hit, Inquiry, Line, Order, Scope, Searched};
+pub use inquiry::{Book, Books, Findings, Hit, Inquiry, Line, Order, Scope, Searched};
 pub use parser::{Language, Unreadable};
 pub use question::Question;
 

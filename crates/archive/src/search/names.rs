@@ -48,7 +48,7 @@ async fn find(
     let mut found = Found { matches, items: Vec::new(), limit };
     let mine = history::owner_tag(vault, owner, Ledger::Messages);
     tokens.push(tag_token(&mine));
-    let proposal = index.propose(Plan::all(tokens.into_iter().map(Plan::Token)));
+    let proposal = index.propose(Plan::all(tokens.into_iter().map(Plan::Token)), Sequence::ZERO);
 
     // What the index has not reached yet is newer than all that it proposes.
     let mut window = Window { after: proposal.through, ..Window::last(CHUNK) };
