@@ -61,6 +61,8 @@ pub enum Deed {
     BreakGlass,
     /// Somebody's roles were changed.
     Role,
+    /// Somebody's password or second factor was set, by them or by another.
+    Account,
     /// A token for the API was made or revoked.
     Token,
     /// Keys were shown, rotated or destroyed.

@@ -122,6 +122,11 @@ pub(crate) enum User {
         #[arg(value_name = "ROLES")]
         role: Roles,
     },
+    /// Take the second factor off the account of somebody who lost theirs. They set up another
+    TotpReset {
+        /// Whose
+        name: String,
+    },
     /// Keep somebody out, and end their sessions. Nothing is deleted
     Disable {
         /// Whom

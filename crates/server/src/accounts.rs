@@ -12,6 +12,7 @@ use vault::{Expect, Record, Vault, VaultError, Write};
 use crate::directory::Profile;
 use crate::iq::private::PrivateXml;
 use crate::iq::vcard::VCard;
+use crate::office::Factor;
 use crate::outbox::Closed;
 use crate::people::{Blocked, LastSeen, People};
 use crate::post::Trail;
@@ -155,6 +156,7 @@ async fn clear(vault: &Vault, jid: &BareJid) -> Result<(), VaultError> {
         Write::delete::<VCard>("", name, Expect::Any),
         Write::delete::<Photo>("", name, Expect::Any),
         Profile::delete(jid),
+        Factor::delete(jid),
     ];
     delete_under::<Contact>(vault, name, &mut writes).await?;
     delete_under::<PrivateXml>(vault, name, &mut writes).await?;

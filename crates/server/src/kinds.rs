@@ -56,3 +56,5 @@ pub const WEB_SESSION: u16 = 80;
 pub const EMERGENCY: u16 = 81;
 /// [`crate::office::Token`].
 pub const TOKEN: u16 = 82;
+/// [`crate::office::Factor`].
+pub const SECOND_FACTOR: u16 = 83;

@@ -287,8 +287,12 @@ impl Server {
             stanzas_per_second: limits.stanzas_per_second.map_or(0, |rate| rate.get()),
         };
         let sign_in = SignIn::new(users.clone(), Arc::new(SignInLimit::new(limits.logins_per_minute)));
-        let running =
-            office::Running { trail: trail.clone(), post: clerk.post.clone(), sign_in: sign_in.clone() };
+        let running = office::Running {
+            trail: trail.clone(),
+            post: clerk.post.clone(),
+            sign_in: sign_in.clone(),
+            accounts: accounts.clone(),
+        };
         let office = Office::open(config, vault.clone(), running);
         let registration = register::Registration {
             open: config.registration.open,

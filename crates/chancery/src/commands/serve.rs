@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt};
-use jid::BareJid;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use server::Server;
@@ -19,7 +18,6 @@ use server::config::{Config, Sources};
 use server::files::EraseError;
 use server::metrics::Exporter;
 use server::tls::{Certificate, Description, Tls};
-use server::users::UserError;
 use time::format_description::well_known::Rfc3339;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -202,17 +200,6 @@ impl Running for House {
 
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Fault>> {
         self.reload_now().boxed()
-    }
-
-    fn sign_out<'a>(&'a self, user: &'a BareJid) -> BoxFuture<'a, ()> {
-        async move {
-            self.server.sign_out(user).await;
-        }
-        .boxed()
-    }
-
-    fn remove<'a>(&'a self, user: &'a BareJid) -> BoxFuture<'a, Result<(), UserError>> {
-        self.server.remove(user).boxed()
     }
 
     fn erase<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<(), EraseError>> {

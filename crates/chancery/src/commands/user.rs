@@ -37,6 +37,9 @@ pub(crate) async fn run(command: User, sources: &Sources, output: &Output) -> Re
             (Request::UserPassword { user: name, password }, "has a new password")
         }
         User::Role { name, role } => (Request::UserRole { user: name, role }, "has a new role"),
+        User::TotpReset { name } => {
+            (Request::UserFactorReset { user: name }, "signs in by password alone until they set up another")
+        }
         User::Disable { name } => (Request::UserEnable { user: name, enabled: false }, "is kept out"),
         User::Enable { name } => (Request::UserEnable { user: name, enabled: true }, "may sign in"),
         User::Remove { name, yes } => {

@@ -88,6 +88,11 @@ pub enum Request {
         /// The link to it.
         url: String,
     },
+    /// Take the second factor off an account whose owner lost it: `{address}`.
+    UserFactorReset {
+        /// Whose.
+        user: String,
+    },
     /// Check the whole archive: `{intact, events, checkpoints, unsigned, head, faults, public_key}`.
     ArchiveVerify {
         /// Whose signature the checkpoints must bear, in hexadecimal. Absent: this server's.
@@ -155,6 +160,7 @@ impl Request {
             Self::UserEnable { .. } => "user-enable",
             Self::UserRemove { .. } => "user-remove",
             Self::FileErase { .. } => "file-erase",
+            Self::UserFactorReset { .. } => "user-factor-reset",
             Self::ArchiveVerify { .. } => "archive-verify",
             Self::ArchiveKey => "archive-key",
             Self::KeysShow => "keys-show",

@@ -77,7 +77,7 @@ async fn keep(vault: &Vault, emergency: &Emergency) -> Result<(), VaultError> {
 
 /// Writes to every officer, from the server's domain. False: no server runs that could.
 async fn tell(office: &Office, emergency: &Emergency) -> Result<bool, Refusal> {
-    let Some(post) = &office.0.post else { return Ok(false) };
+    let Some(house) = &office.0.house else { return Ok(false) };
     let (by, at, reason) = (&emergency.by, clock::stamp(emergency.at), &emergency.reason);
     let words = format!(
         "Break-glass: {by} reads other people's messages without a matter, since {at}.\nTheir reason: {reason}\n\
@@ -89,7 +89,7 @@ async fn tell(office: &Office, emergency: &Emergency) -> Result<bool, Refusal> {
         let message =
             Stanza::new(Kind::Message).typed("normal").with_id(crate::sessions::new_id()).sent_by(host);
         let message = message.with_payload(&payload).map_err(|_| Refusal::Failed)?;
-        post.originate(message.addressed(officer)).await;
+        house.post.originate(message.addressed(officer)).await;
     }
     Ok(true)
 }

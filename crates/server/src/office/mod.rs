@@ -15,31 +15,40 @@ pub mod access;
 mod actor;
 mod audit;
 mod emergency;
+mod factor;
 mod matters;
 mod people;
 mod refusal;
 mod sessions;
 mod sign_in;
+mod status;
 mod tokens;
+mod totp;
 mod warrant;
 
 use std::sync::Arc;
 
 use jid::{BareJid, DomainPart, DomainRef};
 use parking_lot::RwLock;
+use tokio::sync::Mutex;
 use vault::Vault;
 
 pub use access::{Right, Rights};
 pub use actor::{Actor, Door};
 pub use audit::{AuditItem, AuditPage, AuditQuery, MOST as MOST_AUDITED};
 pub use emergency::{Emergency, all as emergencies};
+pub(crate) use factor::Factor;
+pub use factor::{Enrolment, FactorView};
+pub use people::{Newcomer, Person};
 pub use refusal::Refusal;
 pub use sessions::{NewSession, Session, csrf_token, is_csrf_token};
 pub use sign_in::{Credentials, Proven};
+pub use status::Status;
 pub use tokens::{NewToken, Token};
 pub use warrant::{Basis, Entry, Licence, Plea, Warrant};
 
 use self::warrant::Shelves;
+use crate::accounts::Accounts;
 use crate::config::{Compliance, Config};
 use crate::directory::Profile;
 use crate::post::{Post, Trail};
@@ -54,10 +63,20 @@ struct Inner {
     vault: Vault,
     users: Users,
     sign_in: SignIn,
+    /// How often second factors may be tried. Apart from passwords: the right one must not clear the count.
+    codes: SignInLimit,
     domains: Vec<DomainPart>,
     settings: RwLock<Compliance>,
     /// What a running server has beside.
-    post: Option<Post>,
+    house: Option<Household>,
+    /// One change of what is known of people at a time.
+    changes: Mutex<()>,
+}
+
+/// What a running server has beside an open folder.
+struct Household {
+    post: Post,
+    accounts: Accounts,
 }
 
 /// What a running server has and an open folder has not.
@@ -68,14 +87,16 @@ pub struct Running {
     pub post: Post,
     /// The accounts' sign-in, with its limits.
     pub sign_in: SignIn,
+    /// The accounts as a whole.
+    pub(crate) accounts: Accounts,
 }
 
 impl Office {
     /// In a running server.
     pub fn open(config: &Config, vault: Vault, running: Running) -> Self {
-        let Running { trail, post, sign_in } = running;
+        let Running { trail, post, sign_in, accounts } = running;
         let shelves = Shelves::of(trail, vault.clone());
-        Self::new(config, vault, shelves, sign_in, Some(post))
+        Self::new(config, vault, shelves, sign_in, Some(Household { post, accounts }))
     }
 
     /// On an open folder that no server runs. [`Office::close`] ends it.
@@ -85,10 +106,27 @@ impl Office {
         Self::new(config, vault, shelves, SignIn::new(users, limit), None)
     }
 
-    fn new(config: &Config, vault: Vault, shelves: Shelves, sign_in: SignIn, post: Option<Post>) -> Self {
+    fn new(
+        config: &Config,
+        vault: Vault,
+        shelves: Shelves,
+        sign_in: SignIn,
+        house: Option<Household>,
+    ) -> Self {
         let settings = RwLock::new(config.compliance);
         let (domains, users) = (config.domains.clone(), sign_in.users().clone());
-        Self(Arc::new(Inner { shelves, vault, users, sign_in, domains, settings, post }))
+        let codes = SignInLimit::new(None);
+        Self(Arc::new(Inner {
+            shelves,
+            vault,
+            users,
+            sign_in,
+            codes,
+            domains,
+            settings,
+            house,
+            changes: Mutex::default(),
+        }))
     }
 
     /// Whoever sits at the machine's console; `account` is the operating system's word for who that is.
@@ -108,7 +146,7 @@ impl Office {
 
     /// What was added on an open folder is signed. In a running server this is the server's business.
     pub async fn close(&self) {
-        if self.0.post.is_none() {
+        if self.0.house.is_none() {
             self.0.shelves.shut().await;
         }
     }

@@ -177,6 +177,15 @@ impl Office {
         Ok(own.map(|(key, session)| (key, session.value)).collect())
     }
 
+    /// Notes that the second factor was shown in a session.
+    pub(super) async fn raise_session(&self, name: &str) -> Result<(), Refusal> {
+        let vault = &self.0.vault;
+        let Some(found) = vault.get::<Session>("", name).await? else { return Ok(()) };
+        let session = Session { factor: true, ..found.value };
+        let put = Write::put("", name, &session, Expect::Version(found.version))?;
+        Ok(vault.apply(vec![put]).await.map(drop)?)
+    }
+
     fn actor_of(&self, session: &Session, roles: crate::users::Roles, key: String) -> Actor {
         let (roles, asleep) = awake(&self.settings(), roles, session.factor);
         Actor::person(session.user.clone(), roles, asleep, Door::Session(key))

@@ -10,7 +10,7 @@ use super::actor::{Actor, Door};
 use super::refusal::Refusal;
 use super::{Office, awake};
 use crate::sasl::{Channel, ChannelBindings, Mechanism, Offer, SaslFailure};
-use crate::users::{Account, Answer, Request, Users};
+use crate::users::{Account, Answer, Request, SignedIn, Users};
 
 /// What somebody shows to be let in. No `Debug`: it is secret.
 pub struct Credentials {
@@ -50,8 +50,10 @@ impl Office {
         let mut attempt = sign_in.begin(request, &offer).map_err(refusal)?;
         let message = Zeroizing::new(format!("\0{local}\0{}", **password));
         match sign_in.step(&mut attempt, Some(message.as_bytes())).await {
-            Answer::SignedIn(signed_in) => {
-                Ok(Proven { user: signed_in.user, account: signed_in.account, factor: false })
+            Answer::SignedIn(SignedIn { user, account, .. }) => {
+                let code = credentials.code.as_ref().map(|code| code.as_str());
+                let factor = self.check_factor(&user, code, peer).await?;
+                Ok(Proven { user, account, factor })
             }
             Answer::Failure(failure) => Err(refusal(failure)),
             Answer::Challenge(_) => Err(Refusal::Credentials),

@@ -20,7 +20,7 @@ mod binding;
 mod exchange;
 mod failure;
 pub mod fast;
-mod keys;
+pub(crate) mod keys;
 mod mechanism;
 mod plain;
 mod prep;

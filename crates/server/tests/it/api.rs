@@ -74,6 +74,11 @@ impl Caller {
         Self { root: self.root, ..other.clone() }
     }
 
+    /// A program with a token instead of the session.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { root: self.root.clone(), token: Some(token.to_owned()), ..Self::default() }
+    }
+
     pub async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], b"").await
     }

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use serde::Serialize;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use zeroize::Zeroizing;
 
 use super::Api;
-use super::extract::Caller;
+use super::extract::{Caller, InSession, Json};
 use super::problem::Problem;
-use crate::office::{Actor, Right};
+use crate::http::Peer;
+use crate::office::{Actor, Credentials, Right};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(set_password))
 }
 
 /// Somebody, to themselves.
@@ -54,4 +57,39 @@ impl Me {
 async fn show(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Result<axum::Json<Me>, Problem> {
     actor.must(Right::OwnAccount)?;
     Ok(axum::Json(Me::of(&api, &actor).await?))
+}
+
+/// The password that one has, and the one to have.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewPassword {
+    #[schema(max_length = 1023, format = Password)]
+    password: String,
+    #[schema(min_length = 1, max_length = 1023, format = Password)]
+    new: String,
+    /// The second factor, if the account has one.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    code: Option<String>,
+}
+
+/// Set one's own password
+///
+/// Ends all of one's sessions here and all tokens; XMPP clients that are signed in go on.
+#[utoipa::path(
+    put, path = "/me/password", tag = "me", operation_id = "setOwnPassword", request_body = NewPassword,
+    security(("session" = [])),
+    responses((status = 204, description = "It is set; sign in again"))
+)]
+async fn set_password(
+    State(api): State<Arc<Api>>,
+    Extension(peer): Extension<Peer>,
+    session: InSession,
+    Json(NewPassword { password, new, code }): Json<NewPassword>,
+) -> Result<StatusCode, Problem> {
+    let user = session.actor.who().to_string();
+    let (password, new, code) = (Zeroizing::new(password), Zeroizing::new(new), code.map(Zeroizing::new));
+    let proven = api.office.prove(&Credentials { user, password, code }, peer.address.ip()).await?;
+    api.office.set_own_password(&proven, &new).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -7,11 +7,16 @@ mod audit;
 mod cookie;
 mod describe;
 mod extract;
+mod groups;
 mod me;
 mod origin;
 mod pace;
+mod people;
 mod problem;
 mod session;
+mod status;
+mod tokens;
+mod totp;
 
 use std::sync::Arc;
 
@@ -76,7 +81,15 @@ impl Api {
 
 /// Every subject's routes.
 fn subjects() -> OpenApiRouter<Arc<Api>> {
-    describe::empty().merge(session::routes()).merge(me::routes()).merge(audit::routes())
+    describe::empty()
+        .merge(session::routes())
+        .merge(people::routes())
+        .merge(groups::routes())
+        .merge(status::routes())
+        .merge(me::routes())
+        .merge(tokens::routes())
+        .merge(totp::routes())
+        .merge(audit::routes())
 }
 
 /// All of it, to be nested at [`ROOT`].
@@ -117,6 +130,11 @@ async fn not_found() -> Problem {
 
 async fn wrong_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not answer this method")
+}
+
+/// Seconds since 1970 as the API writes them (RFC 3339).
+fn moment(seconds: u64) -> String {
+    crate::clock::stamp(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000))
 }
 
 /// What a browser says it is.

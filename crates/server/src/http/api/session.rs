@@ -14,8 +14,7 @@ use zeroize::Zeroizing;
 use super::extract::{InSession, Json, Path};
 use super::me::Me;
 use super::problem::Problem;
-use super::{Api, agent, cookie, origin};
-use crate::clock;
+use super::{Api, agent, cookie, moment, origin};
 use crate::http::Peer;
 use crate::office::{Credentials, Refusal, csrf_token};
 
@@ -131,12 +130,11 @@ async fn end(
 async fn list(State(api): State<Arc<Api>>, session: InSession) -> Result<axum::Json<Vec<Listed>>, Problem> {
     let mut own = api.office.sessions_of(session.actor.who()).await?;
     own.sort_by_key(|(_, session)| std::cmp::Reverse(session.seen));
-    let stamp = |seconds: u64| clock::stamp(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000));
     let listed = own.into_iter().map(|(id, one)| Listed {
         current: id == session.name,
         id,
-        created: stamp(one.created),
-        seen: stamp(one.seen),
+        created: moment(one.created),
+        seen: moment(one.seen),
         agent: one.agent,
     });
     Ok(axum::Json(listed.collect()))
