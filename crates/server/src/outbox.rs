@@ -174,6 +174,13 @@ impl Outbox {
         (sent, unacked.chain(ready()).cloned().collect())
     }
 
+    /// Whether a message of the archive is among what the client has not acknowledged.
+    pub fn owes_message(&self) -> bool {
+        let queue = self.queue.lock();
+        let unacked = queue.managed.iter().flat_map(|managed| managed.unacked.iter());
+        unacked.chain(&queue.ready).any(|parcel| parcel.sequence.is_some())
+    }
+
     /// Whether the connection with this lease is the one that serves the session.
     pub fn holds(&self, lease: Lease) -> bool {
         let queue = self.queue.lock();

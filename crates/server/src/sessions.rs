@@ -121,6 +121,10 @@ impl Sessions {
         if !session.outbox.detach(lease) {
             return;
         }
+        if session.outbox.owes_message() {
+            // It was sent to somebody who is not there: a phone that sleeps does not hang up first.
+            self.router.wake(&session.user);
+        }
         self.expire(session);
     }
 

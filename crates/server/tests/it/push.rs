@@ -203,3 +203,25 @@ async fn a_wish_without_a_service_is_a_bad_request_and_the_account_says_what_it_
         .await;
     assert!(String::from(&info).contains("urn:xmpp:push:0"));
 }
+
+/// XEP-0352: what is important is written at once to a client that nobody looks at, so it needs no push beside that.
+#[tokio::test]
+async fn an_inactive_client_gets_messages_at_once_and_is_woken_only_when_its_connection_is_lost() {
+    let house = house().await;
+    let mut service = Gateway::connect(&house).await;
+    register_and_leave(&house, "phone").await;
+    let mut phone = house.online("juliet", "phone").await;
+    phone.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/><inactive xmlns='urn:xmpp:csi:0'/>").await;
+    phone.find(|element| element.name() == "enabled").await;
+    let mut romeo = house.online("romeo", "a").await;
+    say(&mut romeo, "now").await;
+    phone.find(|element| element.name() == "message").await;
+    service.settle().await;
+    // It never said that it has got that, and is gone.
+    phone.lose();
+    let (iq, count) = push(&mut service).await;
+    assert_eq!(
+        (child(child(&iq, "pubsub", PUBSUB), "publish", PUBSUB).attr("node"), &*count),
+        (Some("phone"), "1")
+    );
+}
