@@ -2,18 +2,29 @@
 
 CARGO ?= cargo
 
-.PHONY: run test bench fuzz fmt check
+.PHONY: run web test bench fuzz fmt check
 
 # Build and start the server with its data in ./data. The first start prints how to sign in.
-run:
+run: web
 	$(CARGO) build --release --package chancery
 	./target/release/chancery serve
 
+# Build the web app, which release builds embed.
+web: web/dist/index.html
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/*.html web/*.config.* -type f)
+	cd web && npm run build
+
 # Install what the tests need, build the server, run every test.
-test:
+test: web
 	if [ -x tests/install.sh ]; then tests/install.sh; fi
 	$(CARGO) build --package chancery
 	$(CARGO) test --workspace
+	cd web && npm test && npm run e2e
 
 # Measure speed and size, beside other servers where they are installed.
 bench:

@@ -18,6 +18,9 @@ export default ts.config(
       // Text from people is shown as text; there is no way around that.
       'svelte/no-at-html-tags': 'error',
       'no-console': 'error',
+      // Much is kept that no page shows by itself.
+      'svelte/prefer-svelte-reactivity': 'off',
+      'svelte/no-useless-mustaches': 'off',
     },
   },
 );

@@ -4,6 +4,7 @@
 //! listener attaches ([`serve`]), never on a header that a client could write.
 
 mod api;
+mod app;
 mod discovery;
 mod files;
 mod headers;
@@ -28,7 +29,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get};
 use futures_util::future::BoxFuture;
-use jid::DomainPart;
+use jid::{BareJid, DomainPart};
 use parking_lot::RwLock;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -51,6 +52,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// What is known of the TLS handshake. `None`: the connection is plain.
     pub tls: Option<Arc<Handshake>>,
+    /// Whose session it belongs to, where a WebSocket came with a session's cookie.
+    pub account: Option<BareJid>,
     /// Its place among the connections that the server allows at once. Whoever keeps the socket keeps this.
     pub permit: Option<Arc<OwnedSemaphorePermit>>,
 }
@@ -164,7 +167,11 @@ pub fn router(web: Arc<Web>) -> Router {
         None => Router::new(),
     };
     routes
-        .route("/", get(page::root))
+        .route("/", get(app::chat))
+        .route("/assets/{file}", get(app::asset))
+        .route("/icon.svg", get(app::asset))
+        .route("/manifest.webmanifest", get(app::asset))
+        .route("/about", get(page::root))
         .route("/chancery.css", get(page::style))
         .route("/robots.txt", get(page::robots))
         .route("/healthz", get(monitor::healthz))

@@ -110,7 +110,8 @@ pub async fn websocket(socket: WebSocket, peer: Peer, hall: Arc<Hall>) {
     };
     let bindings = peer.tls.as_ref().map(|handshake| handshake.bindings.clone()).unwrap_or_default();
     let io = Io::WebSocket(Box::new(socket));
-    let channel = Channel::new(io, peer.address, security, bindings, hall.preauth_bytes);
+    let mut channel = Channel::new(io, peer.address, security, bindings, hall.preauth_bytes);
+    channel.owner = peer.account;
     serve(Box::new(channel), &hall, "websocket").await;
 }
 

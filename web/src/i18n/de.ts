@@ -12,7 +12,8 @@ export const de: Strings = {
   'signin.code.wrong': 'Dieser Code ist falsch oder wurde schon benutzt. Warte auf den nächsten.',
   'signin.disabled': 'Dieses Konto ist gesperrt. Wende dich an die Administration.',
   'signin.ended': 'Deine Sitzung ist abgelaufen. Melde dich neu an.',
-  'signin.unreachable': 'Der Server ist gerade nicht erreichbar. Prüfe die Verbindung und versuch es noch einmal.',
+  'signin.unreachable':
+    'Der Server ist gerade nicht erreichbar. Prüfe die Verbindung und versuch es noch einmal.',
   'signin.slow': 'Zu viele Versuche. Warte eine Minute und versuch es noch einmal.',
   'signin.note': 'Gespräche werden von {domain} archiviert.',
   'link.offline': 'Keine Verbindung. Was du schreibst, wird aufgehoben und später gesendet.',

@@ -134,8 +134,8 @@ export const en = {
   'settings.key.close': 'Close the conversation',
   'date.today': 'Today',
   'date.yesterday': 'Yesterday',
-  'close': 'Close',
-  'back': 'Back to the list',
+  close: 'Close',
+  back: 'Back to the list',
 } as const;
 
 export type Key = keyof typeof en;

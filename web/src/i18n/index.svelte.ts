@@ -42,7 +42,11 @@ class Locale {
     const days = Math.round((midnight(Date.now()) - midnight(at)) / 86_400_000);
     if (days <= 0) return this.time(at);
     if (days < 7) return new Intl.DateTimeFormat(this.language, { weekday: 'short' }).format(at);
-    return new Intl.DateTimeFormat(this.language, { day: 'numeric', month: 'numeric', year: '2-digit' }).format(at);
+    return new Intl.DateTimeFormat(this.language, {
+      day: 'numeric',
+      month: 'numeric',
+      year: '2-digit',
+    }).format(at);
   }
 
   /** A size in bytes for people. */

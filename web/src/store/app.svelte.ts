@@ -140,7 +140,8 @@ export class App {
     }
     const known = this.talk.conversations.get(jid);
     await this.talk.open(jid, 'room', { name, nick, joined: true, ...(known ? {} : { time: 0 }) });
-    if (!this.rooms.all.get(jid)?.inside) this.rooms.enter(jid, nick, text(conference, 'password', NS.bookmarks));
+    if (!this.rooms.all.get(jid)?.inside)
+      this.rooms.enter(jid, nick, text(conference, 'password', NS.bookmarks));
   }
 
   /** How far other devices have read. */
@@ -174,7 +175,11 @@ export class App {
   }
 
   async createRoom(name: string, open: boolean, people: string[]): Promise<void> {
-    const plain = name.normalize('NFKD').replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-+|-+$/g, '').toLowerCase();
+    const plain = name
+      .normalize('NFKD')
+      .replace(/[^\p{L}\p{N}]+/gu, '-')
+      .replace(/^-+|-+$/g, '')
+      .toLowerCase();
     const jid = `${plain || crypto.randomUUID().slice(0, 8)}@conference.${domain(this.me)}`;
     const nick = local(this.me);
     await this.rooms.create(jid, nick, { name, open });
@@ -185,7 +190,12 @@ export class App {
   }
 
   async #keepRoom(jid: string, name: string, nick: string): Promise<void> {
-    const conference = el('conference', NS.bookmarks, { name, autojoin: 'true' }, el('nick', NS.bookmarks, {}, nick));
+    const conference = el(
+      'conference',
+      NS.bookmarks,
+      { name, autojoin: 'true' },
+      el('nick', NS.bookmarks, {}, nick),
+    );
     await privately(this.#stream, NS.bookmarks, jid, conference);
   }
 
@@ -208,7 +218,11 @@ export class App {
   /** People of the company whose name or address contains some words. */
   async findPeople(words: string): Promise<{ jid: string; name: string }[]> {
     const form = submit(NS.search, { search: words, name: words });
-    const answer = await this.#stream.ask('set', el('query', NS.search, {}, form), `directory.${domain(this.me)}`);
+    const answer = await this.#stream.ask(
+      'set',
+      el('query', NS.search, {}, form),
+      `directory.${domain(this.me)}`,
+    );
     const found = child(child(answer, 'query', NS.search), 'x', NS.data);
     return children(found, 'item', NS.data).map((item) => {
       const field = (name: string) =>
@@ -253,7 +267,9 @@ export class App {
     const isRoom = conversation.kind === 'room';
     if (isRoom && conversation.mentions === 0) return;
     this.notices.announce({
-      title: isRoom ? `${this.author(message)} · ${this.name(conversation.jid)}` : this.name(conversation.jid),
+      title: isRoom
+        ? `${this.author(message)} · ${this.name(conversation.jid)}`
+        : this.name(conversation.jid),
       body: message.body,
       tag: conversation.jid,
       open: () => this.layout.show(conversation.jid),

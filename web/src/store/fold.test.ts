@@ -34,16 +34,30 @@ describe('fold', () => {
 
   it('recognises its own message when the archive names it', async () => {
     await take(said({ id: 'm1', from: 'anna@corp.example', mine: true, body: 'hi', time: 5 }));
-    const again = await take(said({ id: 'm1', archive: 'a7', from: 'anna@corp.example', mine: true, body: 'hi', time: 9 }));
+    const again = await take(
+      said({ id: 'm1', archive: 'a7', from: 'anna@corp.example', mine: true, body: 'hi', time: 9 }),
+    );
     expect(again.fresh).toBeUndefined();
     const all = await db.slice(ben, { limit: 9 });
-    expect(all.map(({ key, archive, time }) => ({ key, archive, time }))).toEqual([{ key: 'a7', archive: 'a7', time: 9 }]);
+    expect(all.map(({ key, archive, time }) => ({ key, archive, time }))).toEqual([
+      { key: 'a7', archive: 'a7', time: 9 },
+    ]);
   });
 
   it('lets nobody change what others said', async () => {
     await take(said({ id: 'm1', archive: 'a1', body: 'hi' }));
-    await take(said({ id: 'm2', from: 'anna@corp.example', mine: true, body: 'forged', change: { kind: 'replace', id: 'm1' } }));
-    await take(said({ id: 'm3', from: 'anna@corp.example', mine: true, change: { kind: 'retract', id: 'm1' } }));
+    await take(
+      said({
+        id: 'm2',
+        from: 'anna@corp.example',
+        mine: true,
+        body: 'forged',
+        change: { kind: 'replace', id: 'm1' },
+      }),
+    );
+    await take(
+      said({ id: 'm3', from: 'anna@corp.example', mine: true, change: { kind: 'retract', id: 'm1' } }),
+    );
     expect((await db.slice(ben, { limit: 9 }))[0]).toMatchObject({ body: 'hi' });
     await take(said({ id: 'm4', body: 'hello', change: { kind: 'replace', id: 'm1' } }));
     expect((await db.slice(ben, { limit: 9 }))[0]).toMatchObject({ body: 'hello', edited: true });
@@ -52,7 +66,10 @@ describe('fold', () => {
   it('shows a refused message as failed', async () => {
     await take(said({ id: 'm1', from: 'anna@corp.example', mine: true, body: 'card' }));
     await take(said({ id: 'm1', body: 'card', error: 'No cards here.' }));
-    expect((await db.slice(ben, { limit: 9 }))[0]).toMatchObject({ state: 'failed', error: 'No cards here.' });
+    expect((await db.slice(ben, { limit: 9 }))[0]).toMatchObject({
+      state: 'failed',
+      error: 'No cards here.',
+    });
   });
 });
 

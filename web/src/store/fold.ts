@@ -57,7 +57,8 @@ export async function fold(db: Database, said: Said, mine: boolean): Promise<Out
 async function twin(db: Database, message: Message): Promise<Message | undefined> {
   const other = await db.named(message.conversation, message.id ?? '');
   if (!other || other.mine !== message.mine) return undefined;
-  const same = other.archive === undefined || message.archive === undefined || other.archive === message.archive;
+  const same =
+    other.archive === undefined || message.archive === undefined || other.archive === message.archive;
   return same && (message.mine || other.from === message.from) ? other : undefined;
 }
 

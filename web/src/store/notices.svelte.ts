@@ -11,7 +11,9 @@ export interface Notice {
 export class Notices {
   sound = $state(read('sound') !== 'off');
   /** Whether the browser lets the page notify: `default` means that nobody has asked yet. */
-  permission = $state<NotificationPermission>('Notification' in globalThis ? Notification.permission : 'denied');
+  permission = $state<NotificationPermission>(
+    'Notification' in globalThis ? Notification.permission : 'denied',
+  );
   #audio: AudioContext | undefined;
 
   async ask(): Promise<void> {

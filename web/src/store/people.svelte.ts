@@ -130,7 +130,12 @@ export class People {
     this.show();
     const [general, specific] = ACTIVITIES[status.availability] ?? [];
     const doing = general && el(general, NS.activity, {}, specific ? el(specific, NS.activity) : undefined);
-    const item = el('item', NS.pubsub, { id: 'current' }, el('activity', NS.activity, {}, doing || undefined));
+    const item = el(
+      'item',
+      NS.pubsub,
+      { id: 'current' },
+      el('activity', NS.activity, {}, doing || undefined),
+    );
     const publish = el('publish', NS.pubsub, { node: NS.activity }, item);
     await this.#stream.ask('set', el('pubsub', NS.pubsub, {}, publish));
   }

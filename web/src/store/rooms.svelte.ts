@@ -140,14 +140,27 @@ export class Rooms {
       const item = el('item', NS.mucAdmin, { affiliation: 'member', jid: person });
       await this.#stream.ask('set', el('query', NS.mucAdmin, {}, item), jid);
     }
-    const invite = el('invite', NS.mucUser, { to: person }, reason ? el('reason', NS.mucUser, {}, reason) : undefined);
+    const invite = el(
+      'invite',
+      NS.mucUser,
+      { to: person },
+      reason ? el('reason', NS.mucUser, {}, reason) : undefined,
+    );
     this.#stream.send(el('message', NS.client, { to: jid }, el('x', NS.mucUser, {}, invite)));
   }
 
   /** Changes somebody's role or affiliation (XEP-0045 §8, §9). */
-  async set(jid: string, change: { nick?: string; jid?: string; role?: string; affiliation?: string; reason?: string }) {
+  async set(
+    jid: string,
+    change: { nick?: string; jid?: string; role?: string; affiliation?: string; reason?: string },
+  ) {
     const { reason, ...attributes } = change;
-    const item = el('item', NS.mucAdmin, attributes, reason ? el('reason', NS.mucAdmin, {}, reason) : undefined);
+    const item = el(
+      'item',
+      NS.mucAdmin,
+      attributes,
+      reason ? el('reason', NS.mucAdmin, {}, reason) : undefined,
+    );
     await this.#stream.ask('set', el('query', NS.mucAdmin, {}, item), jid);
   }
 

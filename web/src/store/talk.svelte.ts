@@ -65,7 +65,11 @@ export class Talk {
   }
 
   /** The conversation of an address, begun if there was none. */
-  async open(jid: string, kind: Conversation['kind'] = 'chat', more: Partial<Conversation> = {}): Promise<Conversation> {
+  async open(
+    jid: string,
+    kind: Conversation['kind'] = 'chat',
+    more: Partial<Conversation> = {},
+  ): Promise<Conversation> {
     const known = this.conversations.get(jid);
     if (known) return Object.keys(more).length > 0 ? await this.change(jid, more) : known;
     const blank = { time: Date.now(), excerpt: '', unread: 0, mentions: 0, draft: '', read: 0 };
@@ -139,18 +143,19 @@ export class Talk {
     if (said.kind !== 'room') return false;
     const room = this.#means.rooms.all.get(said.with);
     const own = room?.me?.id;
-    return own !== undefined && said.occupant !== undefined ? said.occupant === own : resource(said.from) === room?.nick;
+    return own !== undefined && said.occupant !== undefined
+      ? said.occupant === own
+      : resource(said.from) === room?.nick;
   }
 
   async #count(said: Said, message: Message, live: boolean): Promise<void> {
     const kind = said.kind === 'room' ? 'room' : said.kind === 'private' ? 'private' : 'chat';
     const conversation = await this.open(said.with, kind);
     const newest = message.time >= conversation.time || conversation.excerpt === '';
-    const change: Partial<Conversation> = newest
-      ? { time: message.time, excerpt: excerpt(message) }
-      : {};
+    const change: Partial<Conversation> = newest ? { time: message.time, excerpt: excerpt(message) } : {};
     const watched = (this.#watched.get(said.with) ?? 0) > 0 && document.hasFocus();
-    if (message.mine) Object.assign(change, { read: Math.max(conversation.read, message.time), unread: 0, mentions: 0 });
+    if (message.mine)
+      Object.assign(change, { read: Math.max(conversation.read, message.time), unread: 0, mentions: 0 });
     else if (watched && live) void this.see(said.with, message);
     else if (message.time > conversation.read) {
       change.unread = conversation.unread + 1;
@@ -183,7 +188,8 @@ export class Talk {
     if (!target.mine || target.state === 'displayed') return;
     const earlier = await this.#means.db.slice(said.with, { before: target, limit: 20 });
     const states: Message['state'][] = ['received', 'displayed'];
-    const behind = (message: Message) => message.mine && states.indexOf(message.state) < states.indexOf(mark.kind);
+    const behind = (message: Message) =>
+      message.mine && states.indexOf(message.state) < states.indexOf(mark.kind);
     const changed = [...earlier, target]
       .filter((message) => behind(message) && message.state !== 'failed' && message.state !== 'queued')
       .map((message) => ({ ...message, state: mark.kind }));
@@ -223,7 +229,8 @@ export class Talk {
       const marker = el('displayed', NS.markers, { id: message.id });
       stream.send(el('message', NS.client, { to: jid, type: 'chat' }, marker));
     }
-    if (message.archive) await this.#publishRead(jid, conversation.kind, message.archive).catch(() => undefined);
+    if (message.archive)
+      await this.#publishRead(jid, conversation.kind, message.archive).catch(() => undefined);
   }
 
   /** Tells one's other devices (XEP-0490). */
@@ -254,7 +261,7 @@ export class Talk {
     const { stream, db } = this.#means;
     if (this.#cursor !== undefined) {
       let read = 0;
-      for (let complete = false; !complete; ) {
+      for (let complete = false; !complete;) {
         const next: { complete: boolean; items: Archived[] } | undefined = await page(stream, {
           after: this.#cursor,
           limit: PAGE,
@@ -313,8 +320,12 @@ export class Talk {
       await this.#takeAll(first.items);
       return;
     }
-    for (let complete = false; !complete; ) {
-      const next: { complete: boolean; items: Archived[] } = await page(stream, { archive: jid, after, limit: PAGE });
+    for (let complete = false; !complete;) {
+      const next: { complete: boolean; items: Archived[] } = await page(stream, {
+        archive: jid,
+        after,
+        limit: PAGE,
+      });
       await this.#takeAll(next.items);
       after = next.items.at(-1)?.archive ?? after;
       complete = next.complete || next.items.length === 0;
@@ -360,7 +371,19 @@ export class Talk {
       if (said?.body === undefined) return undefined;
       const { with: conversation, time, from, occupant, id, body, link } = said;
       const mine = said.mine || this.#isMine(said);
-      return { key: item.archive, archive: item.archive, conversation, time, from, mine, occupant, id, body, link, state: 'sent' };
+      return {
+        key: item.archive,
+        archive: item.archive,
+        conversation,
+        time,
+        from,
+        mine,
+        occupant,
+        id,
+        body,
+        link,
+        state: 'sent',
+      };
     });
     return found.filter((message) => message !== undefined).sort((a, b) => b.time - a.time);
   }
@@ -368,9 +391,13 @@ export class Talk {
   /** Brings a found message with its surroundings onto the screen. */
   async reveal(message: Message): Promise<void> {
     const { stream, db } = this.#means;
-    const conversation = await this.open(message.conversation, message.from.includes('/') && message.conversation !== message.from ? 'room' : 'chat');
+    const conversation = await this.open(
+      message.conversation,
+      message.from.includes('/') && message.conversation !== message.from ? 'room' : 'chat',
+    );
     if (!(await db.message(message.key)) && message.archive) {
-      const scope: Partial<Query> = conversation.kind === 'room' ? { archive: message.conversation } : { with: message.conversation };
+      const scope: Partial<Query> =
+        conversation.kind === 'room' ? { archive: message.conversation } : { with: message.conversation };
       const before = await page(stream, { ...scope, before: message.archive, limit: 20, present: true });
       const after = await page(stream, { ...scope, after: message.archive, limit: 20, present: true });
       await this.#takeAll(before.items);
@@ -393,7 +420,10 @@ export class Talk {
       conversation: jid,
       // The server's clock may be ahead; what is said now is not before what was read.
       time: Math.max(Date.now(), (last?.time ?? 0) + 1),
-      from: conversation.kind === 'chat' ? me : `${bare(jid)}/${this.#means.rooms.all.get(bare(jid))?.nick ?? local(me)}`,
+      from:
+        conversation.kind === 'chat'
+          ? me
+          : `${bare(jid)}/${this.#means.rooms.all.get(bare(jid))?.nick ?? local(me)}`,
       mine: true,
       id,
       body,
@@ -404,7 +434,13 @@ export class Talk {
     await db.put([message]);
     await db.setNote('queue', [...((await db.note<string[]>('queue')) ?? []), message.key]);
     this.#threads.get(jid)?.take([message]);
-    await this.change(jid, { time: message.time, excerpt: excerpt(message), draft: '', unread: 0, mentions: 0 });
+    await this.change(jid, {
+      time: message.time,
+      excerpt: excerpt(message),
+      draft: '',
+      unread: 0,
+      mentions: 0,
+    });
     if (this.#caughtUp) this.#transmit(message);
   }
 
@@ -485,7 +521,9 @@ export class Talk {
 
   /** Reacts with an emoji, or takes that back (XEP-0444). */
   toggleReaction(message: Message, emoji: string): void {
-    const mine = Object.entries(message.reactions ?? {}).filter(([, people]) => people.some((who) => this.#isMe(who, message)));
+    const mine = Object.entries(message.reactions ?? {}).filter(([, people]) =>
+      people.some((who) => this.#isMe(who, message)),
+    );
     const now = mine.map(([each]) => each);
     const next = now.includes(emoji) ? now.filter((each) => each !== emoji) : [...now, emoji];
     const room = this.conversations.get(message.conversation)?.kind === 'room';
@@ -505,7 +543,12 @@ export class Talk {
 
   #names(message: Message): string[] {
     const room = this.#means.rooms.all.get(message.conversation);
-    return ['me', this.#means.me, ...(room ? [`${room.jid}/${room.nick}`] : []), ...(this.#means.stream.address ? [this.#means.stream.address] : [])];
+    return [
+      'me',
+      this.#means.me,
+      ...(room ? [`${room.jid}/${room.nick}`] : []),
+      ...(this.#means.stream.address ? [this.#means.stream.address] : []),
+    ];
   }
 
   reacted(who: string, message: Message): boolean {

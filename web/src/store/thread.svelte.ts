@@ -104,7 +104,8 @@ export class Thread {
     const first = kept[0];
     const last = kept.at(-1);
     for (const message of now.values()) {
-      const within = (!first || order(message, first) > 0) && (this.atEnd || (last && order(message, last) < 0));
+      const within =
+        (!first || order(message, first) > 0) && (this.atEnd || (last && order(message, last) < 0));
       if (within || (!first && this.atEnd)) kept.push(message);
     }
     kept.sort(order);

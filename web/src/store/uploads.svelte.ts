@@ -27,7 +27,9 @@ export class Uploads {
 
   /** Asks what the service takes. */
   async find(): Promise<void> {
-    const answer = await this.#stream.ask('get', el('query', NS.discoInfo), this.#service).catch(() => undefined);
+    const answer = await this.#stream
+      .ask('get', el('query', NS.discoInfo), this.#service)
+      .catch(() => undefined);
     const query = child(answer, 'query', NS.discoInfo);
     for (const form of children(query, 'x', NS.data)) {
       const field = children(form, 'field', NS.data).find((each) => attr(each, 'var') === 'max-file-size');
@@ -38,7 +40,12 @@ export class Uploads {
   /** Uploads a file for a conversation; its address when all of it is there. */
   async send(conversation: string, file: File): Promise<string | undefined> {
     const request = new XMLHttpRequest();
-    const upload: Upload = $state({ name: file.name, size: file.size, progress: 0, cancel: () => request.abort() });
+    const upload: Upload = $state({
+      name: file.name,
+      size: file.size,
+      progress: 0,
+      cancel: () => request.abort(),
+    });
     this.all[conversation] = [...(this.all[conversation] ?? []), upload];
     const done = () => {
       this.all[conversation] = (this.all[conversation] ?? []).filter((each) => each !== upload);

@@ -7,9 +7,7 @@ export type Inline =
   | { kind: 'link'; url: string; text: string };
 
 export type Block =
-  | { kind: 'line'; parts: Inline[] }
-  | { kind: 'quote'; blocks: Block[] }
-  | { kind: 'pre'; text: string };
+  { kind: 'line'; parts: Inline[] } | { kind: 'quote'; blocks: Block[] } | { kind: 'pre'; text: string };
 
 /** Quotes inside quotes, at most; what is deeper is plain. */
 const DEEPEST = 4;
@@ -17,7 +15,7 @@ const DEEPEST = 4;
 export function blocks(text: string, depth = 0): Block[] {
   const lines = text.split('\n');
   const found: Block[] = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const line = lines[at] ?? '';
     if (line.startsWith('```')) {
       const end = lines.findIndex((each, index) => index > at && each.trimEnd() === '```');
@@ -48,7 +46,7 @@ export function inline(line: string): Inline[] {
   const flush = (end: number) => {
     if (end > plain) parts.push({ kind: 'text', text: line.slice(plain, end) });
   };
-  for (let at = 0; at < line.length; ) {
+  for (let at = 0; at < line.length;) {
     const rest = line.slice(at, at + 8);
     const boundary = at === 0 || !/[\p{L}\p{N}]/u.test(line[at - 1] ?? '');
     if (boundary && URL_START.test(rest) && rest.search(URL_START) === 0) {

@@ -80,4 +80,3 @@ export function take(stanza: Element): boolean {
   }
   return true;
 }
-

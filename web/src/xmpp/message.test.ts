@@ -31,12 +31,16 @@ describe('read', () => {
       body: 'hello',
       wantsReceipt: true,
     });
-    const own = read(message(`from='${me}/phone' to='ben@corp.example' type='chat'`, '<body>x</body>'), { me });
+    const own = read(message(`from='${me}/phone' to='ben@corp.example' type='chat'`, '<body>x</body>'), {
+      me,
+    });
     expect(own).toMatchObject({ with: 'ben@corp.example', mine: true });
   });
 
   it('knows rooms and private words in them', () => {
-    const said = read(message(`from='team@conference.corp.example/Ben' type='groupchat'`, '<body>x</body>'), { me });
+    const said = read(message(`from='team@conference.corp.example/Ben' type='groupchat'`, '<body>x</body>'), {
+      me,
+    });
     expect(said).toMatchObject({ kind: 'room', with: 'team@conference.corp.example', mine: false });
     const whispered = read(
       message(
@@ -56,8 +60,13 @@ describe('read', () => {
     });
     const reactions = `<reactions xmlns='urn:xmpp:reactions:0' id='m1'><reaction>👍</reaction></reactions>`;
     expect(change(reactions)).toEqual({ kind: 'react', id: 'm1', emojis: ['👍'] });
-    expect(change(`<retract xmlns='urn:xmpp:message-retract:1' id='m1'/>`)).toMatchObject({ kind: 'retract', id: 'm1' });
-    expect(change(`<retracted xmlns='urn:xmpp:message-retract:1' stamp='x'/>`)).toMatchObject({ kind: 'gone' });
+    expect(change(`<retract xmlns='urn:xmpp:message-retract:1' id='m1'/>`)).toMatchObject({
+      kind: 'retract',
+      id: 'm1',
+    });
+    expect(change(`<retracted xmlns='urn:xmpp:message-retract:1' stamp='x'/>`)).toMatchObject({
+      kind: 'gone',
+    });
   });
 
   it('takes the fallback out of a reply, counting code points', () => {

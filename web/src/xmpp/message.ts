@@ -114,7 +114,12 @@ function change(stanza: Element): Change | undefined {
   if (retract && retracts) {
     const moderated = child(retract, 'moderated', NS.moderate);
     const reason = text(retract, 'reason', NS.retract) ?? text(retract, 'reason', NS.moderate);
-    return { kind: 'retract', id: retracts, by: moderated ? (attr(moderated, 'by') ?? '') : undefined, reason };
+    return {
+      kind: 'retract',
+      id: retracts,
+      by: moderated ? (attr(moderated, 'by') ?? '') : undefined,
+      reason,
+    };
   }
   const reacts = child(stanza, 'reactions', NS.reactions);
   const about = attr(reacts, 'id');
@@ -152,7 +157,8 @@ function state(stanza: Element): ChatState | undefined {
 }
 
 function mark(stanza: Element): Said['mark'] {
-  const received = attr(child(stanza, 'received', NS.receipts), 'id') ?? attr(child(stanza, 'received', NS.markers), 'id');
+  const received =
+    attr(child(stanza, 'received', NS.receipts), 'id') ?? attr(child(stanza, 'received', NS.markers), 'id');
   if (received) return { kind: 'received', id: received };
   const displayed = attr(child(stanza, 'displayed', NS.markers), 'id');
   return displayed ? { kind: 'displayed', id: displayed } : undefined;

@@ -32,5 +32,8 @@ export async function items(stream: Stream, node: string): Promise<Element[]> {
 /** Takes an item off a node of one's own. */
 export async function retract(stream: Stream, node: string, id: string): Promise<void> {
   const item = el('item', NS.pubsub, { id });
-  await stream.ask('set', el('pubsub', NS.pubsub, {}, el('retract', NS.pubsub, { node, notify: 'true' }, item)));
+  await stream.ask(
+    'set',
+    el('pubsub', NS.pubsub, {}, el('retract', NS.pubsub, { node, notify: 'true' }, item)),
+  );
 }

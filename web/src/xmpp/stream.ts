@@ -31,7 +31,8 @@ export class StanzaError extends Error {
   constructor(stanza: Element) {
     super(errorText(stanza));
     const error = child(stanza, 'error', NS.client);
-    this.condition = Array.from(error?.children ?? []).find((each) => each.namespaceURI === NS.stanzas)?.localName ?? '';
+    this.condition =
+      Array.from(error?.children ?? []).find((each) => each.namespaceURI === NS.stanzas)?.localName ?? '';
   }
 }
 
@@ -98,7 +99,8 @@ export class Stream {
     const id = crypto.randomUUID();
     return await new Promise((resolve, reject) => {
       this.#requests.set(id, {
-        done: (stanza) => (attr(stanza, 'type') === 'error' ? reject(new StanzaError(stanza)) : resolve(stanza)),
+        done: (stanza) =>
+          attr(stanza, 'type') === 'error' ? reject(new StanzaError(stanza)) : resolve(stanza),
         fail: reject,
       });
       this.send(el('iq', NS.client, { type, id, to }, payload));

@@ -80,7 +80,7 @@ pub async fn serve(door: Door, router: Router, mut stop: watch::Receiver<bool>) 
                 }
             },
         };
-        let peer = Peer { address, tls: None, permit };
+        let peer = Peer { address, tls: None, account: None, permit };
         let served = Served { router: router.clone(), idle: door.idle, stop: stop.clone() };
         connections.spawn(connection(stream, peer, door.tls.clone(), served));
     }

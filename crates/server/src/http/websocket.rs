@@ -8,7 +8,7 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::{Peer, Web, in_their_words};
+use super::{Peer, Web, api, in_their_words};
 
 /// RFC 7395 §3.1.
 const SUBPROTOCOL: &str = "xmpp";
@@ -18,7 +18,7 @@ const BUFFER_BYTES: usize = 4_096;
 
 pub(super) async fn upgrade(
     State(web): State<Arc<Web>>,
-    Extension(peer): Extension<Peer>,
+    Extension(mut peer): Extension<Peer>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -31,6 +31,8 @@ pub(super) async fn upgrade(
         let words = "Only the WebSocket subprotocol xmpp is spoken here (RFC 7395 §3.1).";
         return in_their_words(&headers, StatusCode::BAD_REQUEST, words);
     }
+    // A session's cookie says who comes; what they send first is SASL EXTERNAL.
+    peer.account = api::session_of(&web, &peer, &headers).await;
     let largest = web.settings().stanza_bytes;
     upgrade
         .read_buffer_size(BUFFER_BYTES)

@@ -11,6 +11,8 @@ use super::{BindingType, ChannelBindings, Hash, SaslFailure};
 /// A way to sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Mechanism {
+    /// `EXTERNAL` (RFC 4422): whoever is below the stream vouches for the client.
+    External,
     /// `SCRAM-SHA-256-PLUS` (RFC 7677), bound to the TLS channel.
     ScramSha256Plus,
     /// `SCRAM-SHA-256` (RFC 7677).
@@ -31,7 +33,8 @@ pub enum Mechanism {
 
 impl Mechanism {
     /// Every mechanism, the strongest first within its family.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::External,
         Self::ScramSha256Plus,
         Self::ScramSha256,
         Self::ScramSha1Plus,
@@ -45,6 +48,7 @@ impl Mechanism {
     /// The registered name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::External => "EXTERNAL",
             Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha1Plus => "SCRAM-SHA-1-PLUS",
@@ -120,12 +124,21 @@ impl Offer {
             return Self { mechanisms: Vec::new(), fast: Vec::new(), bindings: ChannelBindings::default() };
         }
         let usable = |mechanism: &Mechanism| match mechanism {
+            Mechanism::External => false,
             Mechanism::ScramSha256Plus | Mechanism::ScramSha1Plus => !bindings.is_empty(),
             _ => mechanism.fixed_binding().is_none_or(|kind| bindings.data(kind).is_some()),
         };
         let (fast, mechanisms) =
             Mechanism::ALL.into_iter().filter(usable).partition(|mechanism| mechanism.is_fast());
         Self { mechanisms, fast, bindings }
+    }
+
+    /// The same for a connection that says who is there by itself (RFC 6120 §6.3.4): EXTERNAL comes first.
+    pub fn vouched(mut self) -> Self {
+        if !self.mechanisms.is_empty() {
+            self.mechanisms.insert(0, Mechanism::External);
+        }
+        self
     }
 
     /// The `<mechanism/>`s of RFC 6120 §6.3.3 and XEP-0388 §2.1, strongest first. The same list serves

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jid::BareJid;
 use minidom::Element;
 use stanza::{
     Flavour, FrameError, Framer, Framing, Item, Limits, StreamCondition, StreamError, escape_attribute,
@@ -26,6 +27,8 @@ pub struct Channel {
     pub security: Security,
     /// What the sign-in can be bound to.
     pub bindings: ChannelBindings,
+    /// Whose the connection is, where that is known below the stream: by a web session's cookie.
+    pub owner: Option<BareJid>,
     /// Bytes that may still come before sign-in.
     allowance: usize,
     /// Whether our stream header is out.
@@ -84,6 +87,7 @@ impl Channel {
             peer,
             security,
             bindings,
+            owner: None,
             allowance,
             opened: false,
             framing,

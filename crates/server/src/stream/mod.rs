@@ -76,7 +76,8 @@ const MAX_FAILURES: u8 = 5;
 /// Negotiates until a session is bound or resumed; on any error the stream has been ended.
 pub async fn negotiate(mut channel: Box<Channel>, gate: &Gate) -> Option<Box<Connection>> {
     let domain = gate.domains.first()?.clone();
-    let offer = Arc::new(Offer::new(channel.security, channel.bindings.clone()));
+    let offer = Offer::new(channel.security, channel.bindings.clone());
+    let offer = Arc::new(if channel.owner.is_some() { offer.vouched() } else { offer });
     let mut negotiation = Negotiation {
         channel: &mut channel,
         gate,

@@ -9,7 +9,7 @@ use xmpp_parsers::ns;
 use super::channel::End;
 use super::features::{FAST, SASL2, SM};
 use super::{Bound, Guest, MAX_FAILURES, Negotiation, features};
-use crate::sasl::{SaslFailure, decode};
+use crate::sasl::{Mechanism, SaslFailure, decode};
 use crate::users::{Answer, Attempt, Fast, Request, SignedIn};
 use crate::xml::{With, el, text};
 
@@ -125,6 +125,21 @@ impl Negotiation<'_> {
         initial: &str,
     ) -> Result<Option<SignedIn>, End> {
         let sign_in = self.gate.sign_in.clone();
+        if let Some(owner) = self.channel.owner.clone()
+            && self.offer.select(&request.mechanism, false) == Ok(Mechanism::External)
+        {
+            let result = match decode(initial) {
+                Ok(authzid) => sign_in.external(&request, &owner, &authzid.unwrap_or_default()).await,
+                Err(failure) => Err(failure),
+            };
+            return match result {
+                Ok(signed_in) => {
+                    count("success");
+                    Ok(Some(signed_in))
+                }
+                Err(failure) => self.refuse(profile, failure).await,
+            };
+        }
         let mut attempt: Attempt = match sign_in.begin(request, &self.offer) {
             Ok(attempt) => attempt,
             Err(failure) => return self.refuse(profile, failure).await,

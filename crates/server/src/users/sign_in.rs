@@ -113,6 +113,36 @@ impl SignIn {
         &self.limit
     }
 
+    /// Signs in whom the transport vouches for (SASL EXTERNAL, RFC 4422 appendix A). `authzid` may only repeat who that
+    /// is.
+    ///
+    /// # Errors
+    /// [`SaslFailure::InvalidAuthzid`] for anybody else, [`SaslFailure::NotAuthorized`] when the account is not of the
+    /// stream's domain or does not exist any more, [`SaslFailure::AccountDisabled`].
+    pub async fn external(
+        &self,
+        request: &Request,
+        owner: &BareJid,
+        authzid: &[u8],
+    ) -> Result<SignedIn, SaslFailure> {
+        if !self.limit.admit(request.peer, Instant::now()) {
+            return Err(SaslFailure::TemporaryAuthFailure);
+        }
+        if !authzid.is_empty() && authzid != owner.as_str().as_bytes() {
+            return Err(SaslFailure::InvalidAuthzid);
+        }
+        if owner.domain().as_str() != request.domain.as_str() {
+            return Err(SaslFailure::NotAuthorized);
+        }
+        let account = self.users.find(owner).await.map_err(|_| SaslFailure::TemporaryAuthFailure)?;
+        let account = account.ok_or(SaslFailure::NotAuthorized)?;
+        if account.disabled {
+            return Err(SaslFailure::AccountDisabled);
+        }
+        let (user, mechanism) = (owner.clone(), Mechanism::External);
+        Ok(SignedIn { user, account, mechanism, data: Vec::new(), token: None })
+    }
+
     /// Begins to sign a client in. `offer` is what its stream advertised.
     ///
     /// # Errors

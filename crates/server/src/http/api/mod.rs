@@ -23,10 +23,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use jid::BareJid;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::pace::Pace;
@@ -77,6 +78,19 @@ impl Api {
     fn is_private(&self, parts: &Parts) -> bool {
         parts.extensions.get::<Peer>().is_some_and(|peer| self.is_secure(peer))
     }
+}
+
+/// Whose session's cookie a request of the own pages brings, where it may not be read along.
+pub(super) async fn session_of(web: &Web, peer: &Peer, headers: &HeaderMap) -> Option<BareJid> {
+    let counter = web.counter.as_ref()?;
+    let secure = peer.is_secure() || web.is_published_by_tls();
+    if !secure && !crate::config::is_loopback(&peer.address) {
+        return None;
+    }
+    let secret = cookie::secret(headers, secure)?;
+    origin::check(headers).ok()?;
+    let actor = counter.office.resume_session(secret).await.ok()?;
+    Some(actor.who().to_bare())
 }
 
 /// Every subject's routes.
