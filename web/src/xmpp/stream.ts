@@ -39,6 +39,9 @@ export class StanzaError extends Error {
 /** The link went away before the answer came. */
 export class LinkLost extends Error {}
 
+// Its own errors reach people as the state of the link.
+Strophe.setLogLevel(Strophe.LogLevel.FATAL);
+
 /** Seconds between attempts: they double up to the last, with a random part so that not everybody comes at once. */
 const WAITS = [0.5, 1, 2, 4, 8, 15, 30];
 

@@ -8,6 +8,8 @@ export type Content = Element | string | undefined | false;
 /** An element of a namespace with attributes and content; what is `undefined` or `false` is left out. */
 export function el(name: string, ns: string, attributes: Attributes = {}, ...content: Content[]): Element {
   const element = maker.createElementNS(ns, name);
+  // The connection's serialiser writes attributes only.
+  element.setAttribute('xmlns', ns);
   for (const [key, value] of Object.entries(attributes)) {
     if (value !== undefined) element.setAttribute(key, String(value));
   }

@@ -60,8 +60,8 @@ impl Negotiation<'_> {
     async fn send_stanza(&mut self, stanza: Option<Stanza>) -> Result<(), End> {
         let Some(stanza) = stanza else { return Ok(()) };
         let mut bytes = Vec::new();
-        let namespace = self.channel.wire.is_websocket().then_some(stanza::ns::CLIENT);
-        stanza.write(&mut bytes, namespace);
+        // Over WebSocket, the wire says the namespace.
+        stanza.write(&mut bytes, None);
         self.channel.send_bytes(bytes).await
     }
 
