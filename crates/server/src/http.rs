@@ -171,6 +171,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/assets/{file}", get(app::asset))
         .route("/icon.svg", get(app::asset))
         .route("/manifest.webmanifest", get(app::asset))
+        .route("/sw.js", get(app::asset))
         .route("/about", get(page::root))
         .route("/chancery.css", get(page::style))
         .route("/robots.txt", get(page::robots))

@@ -16,6 +16,8 @@ import { Uploads } from './uploads.svelte';
 
 export interface Account {
   jid: string;
+  /** How the person is called. */
+  name?: string | undefined;
   password?: string | undefined;
 }
 
@@ -27,6 +29,7 @@ function door(): string {
 
 export class App {
   readonly me: string;
+  readonly #myName: string;
   link = $state<Link>('offline');
   /** Whether this page has been up to date since it was opened. */
   ready = $state(false);
@@ -42,6 +45,7 @@ export class App {
 
   private constructor(account: Account, db: Database, refused: (reason: string) => void) {
     this.me = account.jid;
+    this.#myName = account.name ?? local(account.jid);
     this.#db = db;
     this.#refused = refused;
     this.#stream = new Stream(door(), {
@@ -87,7 +91,7 @@ export class App {
   name(jid: string): string {
     const conversation = this.talk.conversations.get(jid);
     if (conversation?.kind === 'private') return jid.slice(jid.indexOf('/') + 1);
-    return conversation?.name ?? (jid === this.me ? local(jid) : this.people.name(jid));
+    return conversation?.name ?? (jid === this.me ? this.#myName : this.people.name(jid));
   }
 
   /** Who said a message. */
@@ -165,13 +169,21 @@ export class App {
   }
 
   /** Goes into a room and stays there over sign-outs, on all devices. */
-  async join(jid: string, name?: string): Promise<void> {
+  async join(jid: string, known?: string): Promise<void> {
     const nick = local(this.me);
-    await this.talk.open(jid, 'room', { name: name ?? local(jid), nick, joined: true });
+    const name = known ?? (await this.#roomName(jid));
+    await this.talk.open(jid, 'room', { name, nick, joined: true });
     this.talk.invitations.delete(jid);
     this.rooms.enter(jid, nick);
-    await this.#keepRoom(jid, name ?? local(jid), nick);
+    await this.#keepRoom(jid, name, nick);
     this.layout.show(jid);
+  }
+
+  /** What a room calls itself. */
+  async #roomName(jid: string): Promise<string> {
+    const answer = await this.#stream.ask('get', el('query', NS.discoInfo), jid).catch(() => undefined);
+    const identity = child(child(answer, 'query', NS.discoInfo), 'identity', NS.discoInfo);
+    return attr(identity, 'name') || local(jid);
   }
 
   async createRoom(name: string, open: boolean, people: string[]): Promise<void> {
@@ -183,7 +195,7 @@ export class App {
     const jid = `${plain || crypto.randomUUID().slice(0, 8)}@conference.${domain(this.me)}`;
     const nick = local(this.me);
     await this.rooms.create(jid, nick, { name, open });
-    await this.talk.open(jid, 'room', { name, nick, joined: true });
+    await this.talk.open(jid, 'room', { name, nick, joined: true, time: Date.now() });
     await this.#keepRoom(jid, name, nick);
     for (const person of people) await this.rooms.invite(jid, person);
     this.layout.show(jid);

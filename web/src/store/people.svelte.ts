@@ -78,7 +78,8 @@ export class People {
   of(jid: string): Status {
     const devices = this.#presences.get(jid);
     if (!devices || devices.size === 0) return { availability: 'offline' };
-    const order = ['chat', '', 'dnd', 'away', 'xa'];
+    // Whoever is busy at one device is busy; away from one, they may be at another.
+    const order = ['dnd', 'chat', '', 'away', 'xa'];
     const best = [...devices.values()].sort(
       (a, b) => b.priority - a.priority || order.indexOf(a.show) - order.indexOf(b.show),
     )[0];

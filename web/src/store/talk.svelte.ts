@@ -71,15 +71,20 @@ export class Talk {
     more: Partial<Conversation> = {},
   ): Promise<Conversation> {
     const known = this.conversations.get(jid);
-    if (known) return Object.keys(more).length > 0 ? await this.change(jid, more) : known;
+    if (known) {
+      // Who is known as a room does not become a person by being spoken to.
+      const better = kind === 'chat' ? more : { kind, ...more };
+      const changes = Object.entries(better).some(([name, value]) => known[name as keyof Conversation] !== value);
+      return changes ? await this.#keep({ ...known, ...better }) : known;
+    }
     const blank = { time: Date.now(), excerpt: '', unread: 0, mentions: 0, draft: '', read: 0 };
     return await this.#keep({ jid, kind, ...blank, ...more });
   }
 
   /** Changes what is kept of a conversation. */
   async change(jid: string, change: Partial<Conversation>): Promise<Conversation> {
-    const known = this.conversations.get(jid) ?? (await this.open(jid));
-    return await this.#keep({ ...known, ...change });
+    const known = this.conversations.get(jid);
+    return known ? await this.#keep({ ...known, ...change }) : await this.open(jid, 'chat', change);
   }
 
   async #keep(conversation: Conversation): Promise<Conversation> {
@@ -120,7 +125,7 @@ export class Talk {
     if (!said || said.with === me.slice(me.indexOf('@') + 1)) return;
     if (said.invitation && !said.mine) await this.#invited(said);
     if (said.kind === 'room' && said.subject !== undefined && said.body === undefined) {
-      await this.change(said.with, { subject: said.subject });
+      await this.open(said.with, 'room', { subject: said.subject || undefined });
       return;
     }
     if (said.mark) await this.#mark(said);

@@ -61,6 +61,10 @@ export class Stream {
     this.#url = url;
     this.#listener = listener;
     addEventListener('online', () => this.#hurry());
+    // A page that goes cannot come back to its stream, so it says goodbye.
+    addEventListener('pagehide', () => {
+      if (this.#link === 'online') this.#connection?.disconnect('');
+    });
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') this.#hurry();
       this.#say(document.visibilityState === 'visible' ? 'active' : 'inactive');

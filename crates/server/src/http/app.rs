@@ -28,11 +28,7 @@ pub(super) async fn chat(headers: HeaderMap) -> Response {
 
 /// A page, or what says how to build it.
 fn document(name: &str, headers: &HeaderMap) -> Response {
-    let Some(mut response) = file(name, headers) else {
-        return (StatusCode::SERVICE_UNAVAILABLE, unbuilt()).into_response();
-    };
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
-    response
+    file(name, headers).unwrap_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, unbuilt()).into_response())
 }
 
 /// What a page loads.
@@ -54,6 +50,7 @@ fn file(name: &str, headers: &HeaderMap) -> Option<Response> {
         false => smallest(name, found, headers),
     };
     let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(type_));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     let lasting = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
