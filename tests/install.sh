@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-debian=(go-sendxmpp mcabber poezio profanity dino-im gajim tmux xvfb xdotool imagemagick dbus-daemon dnsmasq-base
+debian=(chromium go-sendxmpp mcabber poezio profanity dino-im gajim tmux xvfb xdotool imagemagick dbus-daemon dnsmasq-base
     ca-certificates openssl iproute2 util-linux e2fsprogs python3)
 # aioxmpp needs pytz and setuptools without saying so, and pyOpenSSL and tzlocal as they were in its days.
 python_packages=(slixmpp==1.17.0 aiohttp==3.13.2 aioxmpp==0.13.3 'pyOpenSSL<24.3' 'tzlocal<3' pytz 'setuptools<66'

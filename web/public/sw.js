@@ -3,7 +3,18 @@
 
 const SHELL = 'shell-1';
 
-self.addEventListener('install', () => self.skipWaiting());
+self.addEventListener('install', (event) => {
+  self.skipWaiting();
+  event.waitUntil(keepShell());
+});
+
+/** The page and everything that it names. */
+async function keepShell() {
+  const cache = await caches.open(SHELL);
+  const answer = await fetch('/');
+  const assets = (await answer.clone().text()).match(/\/assets\/[\w.-]+/g) ?? [];
+  await Promise.all([cache.put('/', answer), cache.addAll([...new Set(assets)])]);
+}
 
 self.addEventListener('activate', (event) => {
   const outdated = caches.keys().then((names) => names.filter((name) => name !== SHELL));

@@ -112,7 +112,8 @@ export class App {
 
   async #linked(link: Link, resumed: boolean): Promise<void> {
     this.link = link;
-    if (link !== 'online' || resumed) return;
+    if (link !== 'online') return;
+    if (resumed) return await this.talk.resumed();
     try {
       this.rooms.reset();
       const [card] = await Promise.all([caps(), this.#stream.ask('set', el('enable', NS.carbons))]);

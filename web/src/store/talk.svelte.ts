@@ -38,6 +38,8 @@ export class Talk {
   readonly #watched = new Map<string, number>();
   readonly #typing = new Map<string, ReturnType<typeof setTimeout>>();
   readonly #means: Means;
+  /** Ids that went into the stream: it delivers them itself, also when it resumes. */
+  readonly #transmitted = new Set<string>();
   #cursor: string | undefined;
   #caughtUp = false;
   /** Stanzas are taken one after the other, in the order that they came in. */
@@ -74,7 +76,9 @@ export class Talk {
     if (known) {
       // Who is known as a room does not become a person by being spoken to.
       const better = kind === 'chat' ? more : { kind, ...more };
-      const changes = Object.entries(better).some(([name, value]) => known[name as keyof Conversation] !== value);
+      const changes = Object.entries(better).some(
+        ([name, value]) => known[name as keyof Conversation] !== value,
+      );
       return changes ? await this.#keep({ ...known, ...better }) : known;
     }
     const blank = { time: Date.now(), excerpt: '', unread: 0, mentions: 0, draft: '', read: 0 };
@@ -261,9 +265,15 @@ export class Talk {
 
   // History
 
+  /** The stream goes on where it was; what was said meanwhile goes out. */
+  async resumed(): Promise<void> {
+    for (const message of await this.#means.db.queued()) this.#transmit(message);
+  }
+
   /** Reads what was said while this browser was away. */
   async catchUp(): Promise<void> {
     const { stream, db } = this.#means;
+    this.#transmitted.clear();
     if (this.#cursor !== undefined) {
       let read = 0;
       for (let complete = false; !complete;) {
@@ -453,8 +463,9 @@ export class Talk {
     const { stream } = this.#means;
     const conversation = this.conversations.get(message.conversation);
     const kind = conversation?.kind ?? 'chat';
-    if (stream.link !== 'online') return;
+    if (stream.link !== 'online' || this.#transmitted.has(message.id ?? '')) return;
     if (kind === 'room' && !this.#means.rooms.all.get(message.conversation)?.inside) return;
+    this.#transmitted.add(message.id ?? '');
     const type = kind === 'room' ? 'groupchat' : 'chat';
     const reply = message.reply && el('reply', NS.reply, { id: message.reply.id, to: message.reply.to });
     stream.send(
@@ -506,6 +517,7 @@ export class Talk {
     await db.put([{ ...message, state: 'queued', error: undefined }]);
     await db.setNote('queue', [...((await db.note<string[]>('queue')) ?? []), message.key]);
     this.#threads.get(message.conversation)?.take([{ ...message, state: 'queued', error: undefined }]);
+    this.#transmitted.delete(message.id ?? '');
     this.#transmit(message);
   }
 

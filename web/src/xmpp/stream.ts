@@ -1,6 +1,6 @@
 /** The connection: sign-in, resumption, requests and their answers. Knows nothing of what people see. */
 
-import { Strophe } from 'strophe.js';
+import { MemoryStorageBackend, Strophe } from 'strophe.js';
 
 import { NS } from './ns';
 import { attr, child, el } from './xml';
@@ -126,7 +126,8 @@ export class Stream {
             ? [Strophe.SASLExternal]
             : [Strophe.SASLSHA256, Strophe.SASLSHA1],
         enableStreamManagement: true,
-        streamManagement: { maxUnacked: 1 },
+        // What a page knows of its stream ends with the page.
+        streamManagement: { maxUnacked: 1, storage: new MemoryStorageBackend() },
       });
     }
     this.#connection.connect(credentials.account, credentials.password ?? '', (status, condition) => {
