@@ -169,13 +169,39 @@ async fn every_answer_carries_the_security_headers() {
 }
 
 #[tokio::test]
-async fn the_first_page_loads_nothing_from_elsewhere() {
+async fn the_page_about_the_server_loads_nothing_from_elsewhere() {
     let house = house("domains = [\"corp.example\", \"other.example\"]\n").await;
-    let page = house.get("/").await;
+    let page = house.get("/about").await;
     assert!(page.body.contains("corp.example") && page.body.contains("other.example"));
     assert!(!page.body.contains("http://") && !page.body.contains("https://"), "{}", page.body);
     assert!(!page.body.contains("<script") && !page.body.contains("style="));
     assert_eq!(house.get("/chancery.css").await.status, 200);
+}
+
+/// The web app is there once it is built; without it, its place says how.
+#[tokio::test]
+async fn the_first_page_is_the_web_app_and_nothing_in_it_runs_but_its_own_scripts() {
+    let house = house("").await;
+    let page = house.get("/").await;
+    assert!(matches!(page.status, 200 | 503));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    assert!(!page.body.contains("style=") && !page.body.contains("<script>"));
+    if page.status == 503 {
+        return assert!(page.body.contains("make web"));
+    }
+    assert!(policy.contains("script-src 'self'"));
+    let script = page.body.split('"').find(|part| part.ends_with(".js")).unwrap();
+    let packed =
+        house.ask(&format!("HEAD {script}"), &["Host: localhost", "Accept-Encoding: gzip, br"]).await;
+    assert_eq!((packed.status, packed.header("content-encoding")), (200, Some("br")));
+    assert!(packed.header("cache-control").unwrap().contains("immutable"));
+    let plain = house.get(script).await;
+    assert_eq!((plain.status, plain.header("content-encoding")), (200, None));
+    let tag = plain.header("etag").unwrap().to_owned();
+    let again =
+        house.ask(&format!("GET {script}"), &["Host: localhost", &format!("If-None-Match: {tag}")]).await;
+    assert_eq!(again.status, 304);
 }
 
 #[tokio::test]
