@@ -74,7 +74,8 @@ fn in_room(from: &str, body: &str) -> Draft {
 
 fn comes(who: &str, type_: &str) -> Draft {
     let mut coming = in_room(who, "");
-    coming.stanza = format!("<presence xmlns='jabber:client' {type_}/>").into();
+    coming.stanza =
+        format!("<presence xmlns='jabber:client' from='hall@conference.corp.example/x' {type_}/>").into();
     coming.ledger = Ledger::Happenings;
     coming
 }

@@ -191,6 +191,117 @@ pub(crate) enum Archive {
         #[arg(long, default_value_t = 100, value_name = "N")]
         limit: usize,
     },
+    /// Supervision: the rules, the queue of what they flagged or drew, and the evidence that somebody looked
+    Review {
+        #[command(flatten)]
+        who: Who,
+        #[command(subcommand)]
+        command: Review,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Review {
+    /// List what waits for you, oldest first; never what you took part in
+    List {
+        /// Only what is open, assigned, escalated or closed
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+        /// Only what this rule or sample brought
+        #[arg(long, value_name = "ID")]
+        rule: Option<String>,
+        /// Only what is assigned to you
+        #[arg(long)]
+        mine: bool,
+        /// Of closed ones: about messages of this month
+        #[arg(long, value_name = "YYYY-MM")]
+        month: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: usize,
+    },
+    /// Show an item with the words that it is about. That you read them is on record
+    Show {
+        /// The item
+        id: String,
+    },
+    /// Take an item, or give it to another reviewer
+    Assign {
+        /// The item
+        id: String,
+        /// To whom; without, to you
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+    },
+    /// Note something about an item
+    Comment {
+        /// The item
+        id: String,
+        /// What there is to say
+        comment: String,
+    },
+    /// Ask somebody above to decide
+    Escalate {
+        /// The item
+        id: String,
+        /// Whom; without, any officer
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        comment: String,
+    },
+    /// Decide about an item
+    Close {
+        /// The item
+        id: String,
+        /// fine, false-alarm or violation
+        outcome: String,
+        /// Why; a violation needs it
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+        comment: String,
+    },
+    /// Open a closed item again
+    Reopen {
+        /// The item
+        id: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        comment: String,
+    },
+    /// Show the rules, or put others in force
+    Rules {
+        /// Put the rules of this file (TOML) in force; - is standard input
+        #[arg(long, value_name = "FILE")]
+        set: Option<PathBuf>,
+    },
+    /// Say what rules would have brought in the past
+    Try {
+        /// The rules (TOML), - is standard input; without, those in force
+        #[arg(value_name = "FILE")]
+        rules: Option<PathBuf>,
+        /// Messages from this date on
+        #[arg(long, value_name = "DATE")]
+        from: Option<String>,
+        /// Messages until this date
+        #[arg(long, value_name = "DATE")]
+        to: Option<String>,
+        /// Put what is found into the queue
+        #[arg(long)]
+        file: bool,
+    },
+    /// The evidence: counts, reviewers and decisions, without a word of what was said
+    Report {
+        /// Messages from this date on
+        #[arg(long, value_name = "DATE")]
+        from: Option<String>,
+        /// Messages until this date
+        #[arg(long, value_name = "DATE")]
+        to: Option<String>,
+        /// csv (the decisions) or html (a page to print); without, a summary, or JSON with --json
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+    },
 }
 
 /// Who asks. Whoever holds the machine has no right to other people's words by that.

@@ -9,6 +9,7 @@ mod client;
 mod doctor;
 mod operations;
 mod protocol;
+mod review;
 mod socket;
 mod trail;
 
@@ -25,6 +26,7 @@ pub use client::Client;
 pub use doctor::{Finding, State};
 pub use operations::{Operations, Running};
 pub use protocol::{Fault, FaultKind, NewPerson, Order, Reply, Request};
+pub use review::ReviewAsk;
 pub use socket::{AdminSocket, SocketError};
 pub use trail::{parse_key, verify_store};
 

@@ -294,6 +294,9 @@ impl Server {
             accounts: accounts.clone(),
         };
         let office = Office::open(config, vault.clone(), running);
+        if let Err(error) = office.begin_supervision().await {
+            tracing::warn!(%error, "supervision could not begin; it is tried again later");
+        }
         let registration = register::Registration {
             open: config.registration.open,
             users: users.clone(),
@@ -349,6 +352,7 @@ impl Server {
         if let Some(rooms) = &rooms {
             rooms.restore(&router).await.map_err(ArchiveError::from)?;
         }
+        tokio::spawn(office::supervise(office.clone(), stopping.clone()));
         tokio::spawn(background::sweep(people.clone(), office.clone(), stopping));
         Ok(Self {
             vault,

@@ -22,7 +22,7 @@ pub(super) async fn is_party(vault: &Vault, item: &ReviewItem, who: &BareJid) ->
     }
     let query = Query {
         ledger: Ledger::Happenings,
-        with: Some(who.clone().into()),
+        by: Some(who.clone()),
         end: Some(item.time),
         limit: LOOK_BACK,
         backwards: true,
@@ -32,7 +32,7 @@ pub(super) async fn is_party(vault: &Vault, item: &ReviewItem, who: &BareJid) ->
     // What each of their devices did last. Whoever's going is not on record counts as in.
     let mut devices: HashMap<Jid, bool> = HashMap::new();
     for happening in page.items {
-        if happening.sequence > item.sequence || happening.from.to_bare() != *who {
+        if happening.sequence > item.sequence {
             continue;
         }
         let root = std::str::from_utf8(&happening.stanza).ok().and_then(|xml| xml.parse::<Element>().ok());

@@ -79,6 +79,15 @@ impl Reviews {
         Ok(next)
     }
 
+    /// Whether no rule and no sample is in force.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn is_idle(&self) -> Result<bool, ReviewError> {
+        let rules = self.in_force().await?;
+        Ok(rules.compiled.rules().is_empty() && rules.compiled.samples().is_empty())
+    }
+
     /// The rules in force, compiled.
     pub(super) async fn in_force(&self) -> Result<Arc<InForce>, ReviewError> {
         if let Some(rules) = &*self.shared.rules.read() {

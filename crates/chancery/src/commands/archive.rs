@@ -1,6 +1,7 @@
 //! `chancery archive`: is every word still there, and who read what?
 
 mod audit;
+mod review;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ pub(crate) async fn run(command: Archive, sources: &Sources, output: &Output) ->
         Archive::Audit { who, by, matter, limit } => {
             audit::run(&who, audit::Filter { by, matter, limit }, sources, output).await
         }
+        Archive::Review { who, command } => review::run(&who, command, sources, output).await,
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::Progress;
+use super::review::{self, ReviewAsk};
 use crate::office::{Actor, AuditQuery, Credentials, Office, Refusal};
 
 /// Who asks.
@@ -57,6 +58,8 @@ pub enum Ask {
         /// At most so many.
         limit: usize,
     },
+    /// Something of supervision.
+    Review(ReviewAsk),
 }
 
 impl Ask {
@@ -64,6 +67,7 @@ impl Ask {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Audit { .. } => "audit",
+            Self::Review(_) => "review",
         }
     }
 }
@@ -85,12 +89,13 @@ pub(super) async fn carry_out(
     office: &Office,
     actor: &Actor,
     ask: Ask,
-    _progress: Progress,
+    progress: Progress,
 ) -> Result<Value, Refusal> {
     match ask {
         Ask::Audit { by, matter, deed, before, limit } => {
             let query = AuditQuery { by, matter, deed, before, limit };
             Ok(json!(office.audit(actor, &query).await?))
         }
+        Ask::Review(ask) => review::carry_out(office, actor, ask, progress).await,
     }
 }

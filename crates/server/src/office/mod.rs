@@ -19,6 +19,7 @@ mod factor;
 mod matters;
 mod people;
 mod refusal;
+mod review;
 mod sessions;
 mod sign_in;
 mod status;
@@ -41,6 +42,11 @@ pub(crate) use factor::Factor;
 pub use factor::{Enrolment, FactorView};
 pub use people::{Newcomer, Person};
 pub use refusal::Refusal;
+pub(crate) use review::watch as supervise;
+pub use review::{
+    CauseView, DecisionView, FoundView, MOST_ITEMS, QueueQuery, ReviewDecision, ReviewPage, ReviewView,
+    RulesView, Step, Trial,
+};
 pub use sessions::{NewSession, Session, csrf_token, is_csrf_token};
 pub use sign_in::{Credentials, Proven};
 pub use status::Status;

@@ -1,11 +1,12 @@
 //! The lock on the archive. It opens to those who hold a proof, and each proof is made in one place, after what it allows
 //! is durable on the audit chain.
 
+use archive::review::{ReviewError, ReviewItem, Reviewer, Reviews};
 use archive::{Act, Archive, Deed, Matter, Matters};
 use jid::Jid;
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use vault::Vault;
+use vault::{Vault, Versioned};
 
 use super::access::Right;
 use super::actor::Actor;
@@ -18,15 +19,18 @@ pub(super) struct Shelves {
     vault: Vault,
     /// Without a running server it is opened when somebody needs it.
     trail: OnceCell<Trail>,
+    reviews: Reviews,
 }
 
 impl Shelves {
     pub(super) fn of(trail: Trail, vault: Vault) -> Self {
-        Self { vault, trail: OnceCell::new_with(Some(trail)) }
+        let reviews = Reviews::new(vault.clone());
+        Self { vault, trail: OnceCell::new_with(Some(trail)), reviews }
     }
 
     pub(super) fn closed(vault: Vault) -> Self {
-        Self { vault, trail: OnceCell::new() }
+        let reviews = Reviews::new(vault.clone());
+        Self { vault, trail: OnceCell::new(), reviews }
     }
 
     /// For whoever is about to read other people's words.
@@ -53,6 +57,26 @@ impl Shelves {
     /// The matters, which hold nobody's words.
     pub(super) async fn matters(&self) -> Result<Matters, Refusal> {
         Ok(self.trail().await?.matters())
+    }
+
+    /// Supervision, for what shows nobody a word: rules, the queue, decisions, reports.
+    pub(super) fn queue(&self, _: &Licence) -> &Reviews {
+        &self.reviews
+    }
+
+    /// Supervision, for whoever is about to read the words of an item.
+    pub(super) fn reviewed(&self, _: &Warrant) -> &Reviews {
+        &self.reviews
+    }
+
+    /// An item as far as it is needed to tell who may read or decide it. It holds no words.
+    pub(super) async fn peek(&self, id: &str, who: &Reviewer) -> Result<Versioned<ReviewItem>, ReviewError> {
+        self.reviews.get(id, who).await
+    }
+
+    /// Supervision's follower, which shows nobody anything.
+    pub(super) fn follower(&self) -> &Reviews {
+        &self.reviews
     }
 
     pub(super) async fn record(&self, act: Act) -> Result<(), Refusal> {
@@ -97,6 +121,8 @@ pub enum Basis {
     Matter(Box<Matter>),
     /// An emergency, with the reason that was given.
     Emergency(String),
+    /// The item of this id in the review queue.
+    Review(String),
 }
 
 impl Warrant {
@@ -169,6 +195,21 @@ impl Office {
         };
         self.0.shelves.record(act).await?;
         Ok(Licence { by: actor.jid() })
+    }
+
+    /// Lets a reviewer read what an item of the review queue is about. That it is for them was checked.
+    ///
+    /// # Errors
+    /// As [`Office::licence`].
+    pub(super) async fn review_warrant(
+        &self,
+        actor: &Actor,
+        item: &str,
+        details: Value,
+    ) -> Result<Warrant, Refusal> {
+        actor.must(Right::Review)?;
+        self.0.shelves.record(Act::new(actor.jid(), Deed::Review, details)).await?;
+        Ok(Warrant { by: actor.jid(), basis: Basis::Review(item.to_owned()) })
     }
 
     /// Lets somebody read other people's words: checks the right (usually [`Right::ReadWords`]), the matter and its

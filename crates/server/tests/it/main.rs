@@ -34,6 +34,7 @@ mod pubsub;
 mod push;
 mod restart;
 mod retraction;
+mod review;
 mod rooms;
 mod rooms_admin;
 mod rooms_archive;

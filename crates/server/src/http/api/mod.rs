@@ -13,6 +13,7 @@ mod origin;
 mod pace;
 mod people;
 mod problem;
+mod review;
 mod session;
 mod status;
 mod tokens;
@@ -104,6 +105,7 @@ fn subjects() -> OpenApiRouter<Arc<Api>> {
         .merge(tokens::routes())
         .merge(totp::routes())
         .merge(audit::routes())
+        .merge(review::routes())
 }
 
 /// All of it, to be nested at [`ROOT`].
