@@ -3,11 +3,10 @@
 //! Words form a small graph. Each takes one or more *places*: `e-mail` is `e` and `mail` at two places, and `email` over
 //! both of them. Scripts that write no spaces give, at each character, a word of it and the next.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use rust_stemmers::{Algorithm, Stemmer};
-use unicode_normalization::UnicodeNormalization;
+pub(crate) use policy::words::{fold, stem, stemmer};
+use policy::words::{fold_cluster, is_accent};
 use unicode_normalization::char::is_combining_mark;
 
 /// Longer words are cut, in bytes; nobody types them into a search box.
@@ -27,65 +26,6 @@ pub(crate) struct Word<'a> {
     pub(crate) span: u32,
     /// Characters of a script that writes no spaces.
     pub(crate) gram: bool,
-}
-
-/// English rules do little harm to other languages, since texts and questions go through the same.
-pub(crate) fn stemmer() -> Stemmer {
-    Stemmer::create(Algorithm::English)
-}
-
-/// A word's stem.
-pub(crate) fn stem<'a>(stemmer: &Stemmer, word: &'a str) -> Cow<'a, str> {
-    if word.is_ascii() { stemmer.stem(word) } else { word.into() }
-}
-
-/// A text in lower case, without accents and compatibility forms.
-pub(crate) fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    let mut letters = text.char_indices().peekable();
-    while let Some((start, _)) = letters.next() {
-        let mut end = text.len();
-        while let Some((at, next)) = letters.peek() {
-            if !is_combining_mark(*next) {
-                end = *at;
-                break;
-            }
-            letters.next();
-        }
-        folded.extend(fold_cluster(&text[start..end]));
-    }
-    folded
-}
-
-/// A base character with its marks.
-fn fold_cluster(cluster: &str) -> impl Iterator<Item = char> {
-    let plain = cluster.nfkd().flat_map(char::to_lowercase).filter(|letter| !is_accent(*letter));
-    plain.flat_map(|letter| spelled(letter).chars().chain(spelled(letter).is_empty().then_some(letter))).nfc()
-}
-
-/// Letters whose mark does not come off, and ligatures.
-fn spelled(letter: char) -> &'static str {
-    match letter {
-        'ß' => "ss",
-        'æ' => "ae",
-        'œ' => "oe",
-        'ø' => "o",
-        'đ' | 'ð' => "d",
-        'þ' => "th",
-        'ł' => "l",
-        'ħ' => "h",
-        'ı' => "i",
-        _ => "",
-    }
-}
-
-/// Marks without which a word is still the same to who searches. In the scripts of India and the like they are vowels.
-fn is_accent(letter: char) -> bool {
-    matches!(letter,
-        '\u{0300}'..='\u{036f}'             // Latin, Greek, Cyrillic
-        | '\u{0591}'..='\u{05bd}' | '\u{05bf}' | '\u{05c1}'..='\u{05c2}' | '\u{05c4}'..='\u{05c5}' | '\u{05c7}' // Hebrew
-        | '\u{064b}'..='\u{065f}' | '\u{0670}' // Arabic
-        | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// Scripts that write no spaces between words, or hang so much on a word that its parts are what one looks for.

@@ -1,6 +1,6 @@
-//! What a word is, and when two are the same. Search, lexicons and rules all ask here.
+//! When two words are the same. Search, lists and rules all ask here: [`fold`] and [`stem`].
 //!
-//! Words are letters and digits that stand together, without case, accents and typographic forms. Scripts that write no
+//! [`Words`] are a text as lists of words see it: letters and digits that stand together, without case, accents and typographic forms. Scripts that write no
 //! spaces give a word for each character. Invisible characters are skipped, so that nobody hides a word with them.
 
 use std::borrow::Cow;
@@ -85,9 +85,21 @@ impl Words {
     }
 
     fn read(&mut self, text: &str) {
-        for (at, letter) in text.char_indices() {
-            let end = at + letter.len_utf8();
-            fold(letter, |letter| {
+        let mut letters = text.char_indices().peekable();
+        while let Some((at, letter)) = letters.next() {
+            if is_invisible(letter) {
+                continue;
+            }
+            let mut end = at + letter.len_utf8();
+            while let Some((mark, next)) = letters.next_if(|(_, next)| is_combining_mark(*next)) {
+                end = mark + next.len_utf8();
+            }
+            // Signs such as ™ are no letters, whatever they consist of.
+            if !letter.is_alphanumeric() && !is_combining_mark(letter) {
+                self.space(at);
+                continue;
+            }
+            for letter in fold_cluster(&text[at..end]) {
                 if stands_alone(letter) {
                     self.space(at);
                     self.push(letter, at..end);
@@ -99,7 +111,7 @@ impl Words {
                 } else {
                     self.space(at);
                 }
-            });
+            }
         }
     }
 
@@ -116,20 +128,30 @@ impl Words {
     }
 }
 
-/// Reduces words to their stems. English rules do little harm to other languages, since both sides go through the same.
+/// Reduces words to their stems.
 pub struct Stems(Stemmer);
 
 impl Default for Stems {
     fn default() -> Self {
-        Self(Stemmer::create(Algorithm::English))
+        Self(stemmer())
     }
 }
 
 impl Stems {
     /// The stem of a folded word.
     pub fn stem<'a>(&self, word: &'a str) -> Cow<'a, str> {
-        self.0.stem(word)
+        stem(&self.0, word)
     }
+}
+
+/// English rules do little harm to other languages, since both sides of a comparison go through the same.
+pub fn stemmer() -> Stemmer {
+    Stemmer::create(Algorithm::English)
+}
+
+/// The stem of a folded word.
+pub fn stem<'a>(stemmer: &Stemmer, word: &'a str) -> Cow<'a, str> {
+    if word.is_ascii() { stemmer.stem(word) } else { word.into() }
 }
 
 impl std::fmt::Debug for Stems {
@@ -138,36 +160,51 @@ impl std::fmt::Debug for Stems {
     }
 }
 
-/// Gives the letters that one letter is compared as: lower case, compatibility form, no accents. None for what nobody
-/// sees.
-pub fn fold(letter: char, mut with: impl FnMut(char)) {
-    if letter.is_ascii() {
-        return with(letter.to_ascii_lowercase());
-    }
-    if is_invisible(letter) {
-        return;
-    }
-    // The parts of the first two are no accents, and signs such as ™ are no letters, whatever they consist of.
-    let is_whole = matches!(letter, '\u{3040}'..='\u{30ff}' | '\u{ac00}'..='\u{d7a3}');
-    if is_whole || !(letter.is_alphanumeric() || is_combining_mark(letter)) {
-        return with(letter);
-    }
-    for letter in std::iter::once(letter).nfkd().flat_map(char::to_lowercase) {
-        match letter {
-            letter if is_accent(letter) => {}
-            'ß' => "ss".chars().for_each(&mut with),
-            'æ' => "ae".chars().for_each(&mut with),
-            'œ' => "oe".chars().for_each(&mut with),
-            'þ' => "th".chars().for_each(&mut with),
-            'ø' => with('o'),
-            'đ' | 'ð' => with('d'),
-            'ł' => with('l'),
-            'ħ' => with('h'),
-            'ı' => with('i'),
-            'ς' => with('σ'),
-            letter => with(letter),
+/// A text in lower case, without accents and compatibility forms.
+pub fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let mut letters = text.char_indices().peekable();
+    while let Some((start, letter)) = letters.next() {
+        let mut end = start + letter.len_utf8();
+        while let Some((at, mark)) = letters.next_if(|(_, next)| is_combining_mark(*next)) {
+            end = at + mark.len_utf8();
         }
+        folded.extend(fold_cluster(&text[start..end]));
     }
+    folded
+}
+
+/// What a character with its marks is compared as: lower case, compatibility form, no accents.
+pub fn fold_cluster(cluster: &str) -> impl Iterator<Item = char> {
+    let plain = cluster.nfkd().flat_map(char::to_lowercase).filter(|letter| !is_accent(*letter));
+    plain.flat_map(|letter| spelled(letter).chars().chain(spelled(letter).is_empty().then_some(letter))).nfc()
+}
+
+/// Letters whose mark does not come off, ligatures, and the form that a letter has at the end of a word.
+fn spelled(letter: char) -> &'static str {
+    match letter {
+        'ß' => "ss",
+        'æ' => "ae",
+        'œ' => "oe",
+        'ø' => "o",
+        'đ' | 'ð' => "d",
+        'þ' => "th",
+        'ł' => "l",
+        'ħ' => "h",
+        'ı' => "i",
+        'ς' => "σ",
+        _ => "",
+    }
+}
+
+/// Marks without which a word is still the same to who searches. In the scripts of India and the like they are vowels.
+pub fn is_accent(letter: char) -> bool {
+    matches!(letter,
+        '\u{0300}'..='\u{036f}'             // Latin, Greek, Cyrillic
+        | '\u{0591}'..='\u{05bd}' | '\u{05bf}' | '\u{05c1}'..='\u{05c2}' | '\u{05c4}'..='\u{05c5}' | '\u{05c7}' // Hebrew
+        | '\u{064b}'..='\u{065f}' | '\u{0670}' // Arabic
+        | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}')
 }
 
 /// Whether a character is a word by itself, because its script writes no spaces.
@@ -189,13 +226,6 @@ pub fn is_invisible(letter: char) -> bool {
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
         | '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
-}
-
-/// Marks above and below letters of alphabets. Vowel signs of Indic scripts and the like are not accents.
-fn is_accent(letter: char) -> bool {
-    matches!(letter,
-        '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5bd}' | '\u{64b}'..='\u{65f}' | '\u{1ab0}'..='\u{1aff}'
-        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
 #[cfg(test)]
