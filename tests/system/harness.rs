@@ -15,7 +15,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
     sync::watch,
     time::timeout,
@@ -393,11 +393,16 @@ pub(crate) async fn run(command: &mut Command, input: &str) -> Said {
         // A program that does not read its input is free not to.
         let _ = stdin.write_all(input.as_bytes()).await;
     });
-    let output =
-        timeout(PATIENCE * 4, child.wait_with_output()).await.expect("the program did not end").unwrap();
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    let text = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
-    Said { status: output.status, stdout, text }
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let end = timeout(PATIENCE * 4, async {
+        tokio::join!(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr), child.wait()).2
+    });
+    let end = end.await;
+    let stdout = String::from_utf8_lossy(&stdout).into_owned();
+    let text = format!("{stdout}{}", String::from_utf8_lossy(&stderr));
+    let status = end.unwrap_or_else(|_| panic!("the program did not end, but said\n{text}")).unwrap();
+    Said { status, stdout, text }
 }
 
 /// The top of the repository.
