@@ -33,7 +33,7 @@ use fault::{Context, Fault, Result};
 use peer::{Peer, Site, Target};
 use process::Tree;
 use report::Outcome;
-use scenario::{history, hostile, idle, latency, logins, messages, rooms, search};
+use scenario::{history, hostile, idle, latency, logins, messages, rooms, search, verify};
 use scram::KeyCache;
 
 /// Puts load on XMPP servers and compares them
@@ -68,6 +68,8 @@ enum Command {
     Rooms(Run<rooms::Plan>),
     /// Searching a large archive, beside SQLite's plain full text
     Search(search::Plan),
+    /// Verifying and exporting a large archive
+    Verify(verify::Plan),
     /// Memory and service under thousands of connections that never authenticate
     HostileIdle(Run<hostile::Plan>),
     /// Print accounts as `chancery user import` takes them
@@ -161,6 +163,17 @@ async fn interruption() -> Result<()> {
     Err(Fault::Usage("interrupted".to_owned()))
 }
 
+/// Prints what scenarios without a server found.
+fn show(outcomes: &[Outcome], json: bool) -> Result<()> {
+    if json {
+        let text = serde_json::to_string_pretty(outcomes);
+        println!("{}", text.map_err(|error| Fault::Usage(error.to_string()))?);
+    } else {
+        outcomes.iter().for_each(|outcome| print!("{}", outcome.table()));
+    }
+    Ok(())
+}
+
 async fn perform(command: Command, json: bool) -> Result<()> {
     let outcome = match command {
         Command::Compare(plan) => {
@@ -197,16 +210,8 @@ async fn perform(command: Command, json: bool) -> Result<()> {
             process::raise_open_files(plan.accounts() as u64 + 256)?;
             on(&against, plan.accounts(), async |target| rooms::run(target, &plan).await).await?
         }
-        Command::Search(plan) => {
-            let outcomes = search::run(&plan).await?;
-            if json {
-                let text = serde_json::to_string_pretty(&outcomes);
-                println!("{}", text.map_err(|error| Fault::Usage(error.to_string()))?);
-            } else {
-                outcomes.iter().for_each(|outcome| print!("{}", outcome.table()));
-            }
-            return Ok(());
-        }
+        Command::Search(plan) => return show(&search::run(&plan).await?, json),
+        Command::Verify(plan) => return show(&verify::run(&plan).await?, json),
         Command::HostileIdle(Run { plan, against }) => {
             process::raise_open_files(plan.connections as u64 + 256)?;
             on(&against, 1, async |target| hostile::run(target, &plan).await).await?

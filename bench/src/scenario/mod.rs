@@ -8,6 +8,7 @@ pub(crate) mod logins;
 pub(crate) mod messages;
 pub(crate) mod rooms;
 pub(crate) mod search;
+pub(crate) mod verify;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -13,8 +13,8 @@ use crate::index::{Index, Indexing};
 use crate::search::{Findings, Inquiry, Marks};
 use crate::writer::{Command, Writer};
 use crate::{
-    Act, AppendError, ArchiveError, Audited, Draft, Entry, Holds, Item, Matters, Outcome, Page, Query,
-    Receipt, Result, Selection, Walk, audit, body, history, search,
+    Act, AppendError, ArchiveError, Audited, Draft, Entry, Holds, Item, Journal, JournalOptions, Matters,
+    Outcome, Page, Query, Receipt, Result, Selection, Walk, audit, body, history, search,
 };
 
 /// How an archive runs.
@@ -48,7 +48,7 @@ pub struct Archive<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     vault: Vault,
-    ids: Ids,
+    ids: Arc<Ids>,
     marks: Marks,
     public_key: [u8; 32],
     queue: mpsc::UnboundedSender<Command<T>>,
@@ -78,7 +78,7 @@ impl<T: Send + 'static> Archive<T> {
     ) -> Result<Self> {
         let sink: Sink<T> = Arc::new(sink);
         let notary = Notary::of(&vault);
-        let ids = Ids::new(&vault.derive("stanza id"));
+        let ids = Arc::new(Ids::new(&vault.derive("stanza id")));
         let marks = Marks::new(&vault.derive("search cursor"));
         let public_key = notary.public_key();
         let room = Arc::new(Semaphore::new(options.queue as usize));
@@ -185,6 +185,15 @@ impl<T: Send + 'static> Archive<T> {
         let (reply, answer) = oneshot::channel();
         self.command(Command::Sign(reply))?;
         answer.await.map_err(|_| ArchiveError::Closed)?
+    }
+
+    /// A journal of all events, from the first on or from where it stood.
+    pub fn journal(&self, options: JournalOptions) -> Journal {
+        Journal::new(self.0.vault.clone(), Arc::clone(&self.0.ids), options)
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
     }
 
     /// Writes an export, and returns what it says of itself. Memory does not grow with the number of events. Whoever calls this has

@@ -11,6 +11,7 @@
 //! - `chain` says how events hang together and what a checkpoint signs; [`verify`] checks all of it with the public
 //!   key alone.
 
+mod anchor;
 mod archive;
 mod audit;
 mod body;
@@ -22,6 +23,7 @@ mod history;
 mod hold;
 mod id;
 mod index;
+mod journal;
 mod matter;
 mod places;
 pub mod review;
@@ -32,6 +34,7 @@ mod text;
 mod verify;
 mod writer;
 
+pub use anchor::{Anchor, AnchorError, AnchorFile, Keeper};
 pub use archive::{Archive, Options};
 pub use audit::{Act, Audited, Deed};
 pub use chain::public_key;
@@ -41,11 +44,12 @@ pub use hold::{Filter, Held, Hold, HoldError, Holds, Questions, Release};
 pub use id::StanzaId;
 pub use index::Indexing;
 pub use index::names::CHANGES;
+pub use journal::{Carrier, Journal, JournalFolder, JournalOptions, Journalled};
 pub use matter::{Approval, Barred, Brief, Change, Matter, MatterError, Matters, Scope, Step};
 pub use places::Places;
 pub use selection::{Portion, Selection, Walk};
 pub use vault::{Checkpoint, Micros, Sequence};
-pub use verify::{Fault, Report, verify, verify_sealed};
+pub use verify::{Fault, Report, verify, verify_against, verify_sealed};
 
 /// Why the archive could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! Checking the trail without any secret.
 
+use std::collections::BTreeMap;
+
 use ed25519_dalek::VerifyingKey;
 use vault::{Checkpoint, EventHash, Head, SealedEvent, Sequence, Store, Vault};
 
@@ -111,7 +113,20 @@ pub async fn verify(
     anchor: Option<&Checkpoint>,
     progress: impl FnMut(Sequence),
 ) -> Result<Report> {
-    walk(store, None, public_key, anchor, progress).await
+    walk(store, None, public_key, anchor.into_iter().collect(), progress).await
+}
+
+/// As [`verify`], with many checkpoints that were kept elsewhere: each must bear the key's signature and be there.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_against(
+    store: &dyn Store,
+    public_key: &[u8; 32],
+    anchors: &[Checkpoint],
+    progress: impl FnMut(Sequence),
+) -> Result<Report> {
+    walk(store, None, public_key, anchors.iter().collect(), progress).await
 }
 
 /// As [`verify`], with the keys at hand: also opens every event, and so finds what somebody without the keys put
@@ -124,18 +139,26 @@ pub async fn verify_sealed(
     anchor: Option<&Checkpoint>,
     progress: impl FnMut(Sequence),
 ) -> Result<Report> {
-    walk(&**vault.store(), Some(vault), &chain::public_key(vault), anchor, progress).await
+    let anchors = anchor.into_iter().collect();
+    walk(&**vault.store(), Some(vault), &chain::public_key(vault), anchors, progress).await
 }
 
 async fn walk(
     store: &dyn Store,
     keys: Option<&Vault>,
     public_key: &[u8; 32],
-    mut anchor: Option<&Checkpoint>,
+    anchors: Vec<&Checkpoint>,
     mut progress: impl FnMut(Sequence),
 ) -> Result<Report> {
     let key = VerifyingKey::from_bytes(public_key).map_err(|_| ArchiveError::PublicKey)?;
     let mut report = Report::default();
+    let mut awaited: BTreeMap<Sequence, &Checkpoint> = BTreeMap::new();
+    for anchor in anchors {
+        match chain::is_signed(anchor, &key) {
+            true => _ = awaited.insert(anchor.sequence, anchor),
+            false => report.note(Fault::Forged { sequence: anchor.sequence }),
+        }
+    }
     // In this order: a checkpoint is stored with what it covers, so the end lies behind it even on a busy server.
     let signed_end = store.last_checkpoint().await?.map_or(Sequence::ZERO, |last| last.sequence);
     let end = store.head().await?.map_or(Sequence::ZERO, |head| head.sequence);
@@ -179,7 +202,7 @@ async fn walk(
                         report.note(Fault::Rewritten { sequence: event.sequence });
                     }
                 }
-                anchor = anchor.filter(|anchor| **anchor != checkpoint);
+                take(&mut awaited, &checkpoint);
                 pending = checkpoints.next(&mut report).await?;
             }
             // From here on by what is stored, so that one change is one fault.
@@ -192,19 +215,26 @@ async fn walk(
         }
     }
     while let Some(checkpoint) = pending {
-        anchor = anchor.filter(|anchor| **anchor != checkpoint);
+        take(&mut awaited, &checkpoint);
         pending = checkpoints.next(&mut report).await?;
     }
     let end = head.map_or(Sequence::ZERO, |head| head.sequence);
     if signed_end > end {
         report.note(Fault::Missing { from: end.next(), to: signed_end });
     }
-    if let Some(anchor) = anchor {
-        report.note(Fault::AnchorMissing { sequence: anchor.sequence });
+    for sequence in awaited.into_keys() {
+        report.note(Fault::AnchorMissing { sequence });
     }
     report.unsigned = end.0.saturating_sub(signed.0);
     report.head = head;
     Ok(report)
+}
+
+/// Crosses off an anchor that is there.
+fn take(awaited: &mut BTreeMap<Sequence, &Checkpoint>, found: &Checkpoint) {
+    if awaited.get(&found.sequence).is_some_and(|anchor| *anchor == found) {
+        awaited.remove(&found.sequence);
+    }
 }
 
 async fn opens(keys: Option<&Vault>, event: &SealedEvent) -> Result<bool> {

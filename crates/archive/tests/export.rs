@@ -110,7 +110,9 @@ fn order(form: Form) -> Order<'static> {
 
 async fn zipped(trail: &Trail, order: Order<'_>, to: &Path) -> Manifest {
     let mut file = tokio::fs::File::create(to).await.unwrap();
-    trail.archive.export(order, Destination::Zip(&mut file)).await.unwrap()
+    let manifest = trail.archive.export(order, Destination::Zip(&mut file)).await.unwrap();
+    file.sync_all().await.unwrap();
+    manifest
 }
 
 fn examine(path: &Path, key: &[u8; 32]) -> ExportReport {

@@ -174,9 +174,34 @@ pub(crate) enum Archive {
         /// The server must not be running on the folder; a backup will do: --data DIR
         #[arg(long, value_name = "HEX")]
         public_key: Option<String>,
+        /// Verify an export instead. Needs the public key and nothing else
+        #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with = "anchors")]
+        export: Option<PathBuf>,
+        /// Check that the archive has every checkpoint in this file, which was kept elsewhere
+        #[arg(long, value_name = "FILE")]
+        anchors: Option<PathBuf>,
     },
+    /// Sign where the archive stands now, and take that to everywhere that archive.anchor names. Prints the line to keep
+    Anchor,
     /// Show the public key that verifies the archive's signatures
     Key,
+    /// Write what a matter covers into a file for a court or another archive, with a proof. On record before it is made
+    Export {
+        #[command(flatten)]
+        who: Who,
+        /// The matter
+        #[arg(long, value_name = "ID")]
+        matter: String,
+        /// How events are written: jsonl, csv, html, eml or rsmf
+        #[arg(long = "format", value_name = "FORMAT", default_value = "jsonl")]
+        form: String,
+        /// What it is called; otherwise as the matter is
+        #[arg(long, value_name = "TEXT")]
+        title: Option<String>,
+        /// The file, which must not be there: a ZIP
+        #[arg(short = 'o', long = "output", value_name = "FILE")]
+        to: PathBuf,
+    },
     /// Who read other people's words, and who used the power to. Reading this is on record, too
     Audit {
         #[command(flatten)]

@@ -17,9 +17,9 @@ use jid::{DomainPart, DomainRef};
 
 pub use keys::{KEYS, Key, Kind};
 pub use values::{
-    Access, CompanyRoom, Compliance, ComponentSecret, Contact, Development, EncryptedMessages,
-    ExternalService, Files, Http, KeySource, Limits, Listen, Log, LogFormat, Metrics, Policy, Registration,
-    RoomMakers, Rooms, Secret, TlsFiles, is_loopback,
+    Access, ArchiveSettings, CompanyRoom, Compliance, ComponentSecret, Contact, Development,
+    EncryptedMessages, ExternalService, Files, Goal, Http, KeySource, Limits, Listen, Log, LogFormat, Mail,
+    MailSecurity, Metrics, Policy, Registration, RoomMakers, Rooms, Secret, TlsFiles, is_loopback,
 };
 
 /// The name of the file that is read when `--config` names none.
@@ -57,6 +57,10 @@ pub struct Config {
     pub policy: Policy,
     /// Who may read other people's words, and under what conditions.
     pub compliance: Compliance,
+    /// What leaves the archive by itself.
+    pub archive: ArchiveSettings,
+    /// The company's mail server. `None`: no mail is sent.
+    pub mail: Option<Mail>,
     /// Who reads the numbers.
     pub metrics: Metrics,
     /// Whom to write to about this server (XEP-0157).
@@ -146,6 +150,8 @@ impl Config {
         note(self.rooms != new.rooms, "rooms");
         note(self.limits_reloaded(new) != new.limits, "limits");
         note(self.policy != new.policy, "policy.encrypted_messages");
+        note(self.archive != new.archive, "archive");
+        note(self.mail != new.mail, "mail");
         note(self.contact != new.contact, "contact");
         note(self.shared_groups != new.shared_groups, "directory.shared_groups");
         note(self.components != new.components, "components");

@@ -12,6 +12,7 @@ mod clock;
 mod component;
 pub mod config;
 mod connection;
+mod courier;
 pub mod directory;
 mod fates;
 pub mod files;

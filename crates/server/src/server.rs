@@ -19,6 +19,7 @@ use crate::caps::Caps;
 use crate::component::{self, Component};
 use crate::config::{Config, EncryptedMessages, Limits};
 use crate::connection::Clerk;
+use crate::courier;
 use crate::directory::{Groups, Search};
 use crate::fates::Fates;
 use crate::files::{self, Files};
@@ -297,6 +298,7 @@ impl Server {
         if let Err(error) = office.begin_supervision().await {
             tracing::warn!(%error, "supervision could not begin; it is tried again later");
         }
+        courier::start(config, &trail, &vault, &stopping);
         let registration = register::Registration {
             open: config.registration.open,
             users: users.clone(),

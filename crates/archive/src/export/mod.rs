@@ -25,10 +25,11 @@ pub use self::attachment::{Attachment, Attachments, Content, NoAttachments};
 pub use self::check::{ExportFault, ExportReport, verify_export};
 pub use self::form::Form;
 pub use self::manifest::{Counts, Header, Manifest, Signed};
-pub use self::package::Destination;
+pub use self::package::{Destination, Output};
 pub use self::record::{Changes, Kind, Record, stamp};
 
 use self::day::Days;
+pub(crate) use self::form::entry;
 use self::form::{Sheet, Style};
 use self::package::Package;
 use self::proof::Prover;

@@ -4,19 +4,47 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::ExportError;
 use crate::hex::hex;
 
+/// Takes bytes in their order.
+#[async_trait]
+pub trait Output: Send {
+    /// Takes the next bytes. May wait until there is room.
+    ///
+    /// # Errors
+    /// What the medium says, or that nobody reads any more.
+    async fn write(&mut self, bytes: Vec<u8>) -> std::io::Result<()>;
+}
+
+#[async_trait]
+impl Output for tokio::fs::File {
+    async fn write(&mut self, bytes: Vec<u8>) -> std::io::Result<()> {
+        self.write_all(&bytes).await
+    }
+}
+
+/// To somebody who reads what comes, and hears when it breaks off.
+#[async_trait]
+impl Output for mpsc::Sender<std::io::Result<Bytes>> {
+    async fn write(&mut self, bytes: Vec<u8>) -> std::io::Result<()> {
+        self.send(Ok(bytes.into())).await.map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    }
+}
+
 /// Where an export goes.
 pub enum Destination<'a> {
     /// A ZIP, written from its start to its end.
-    Zip(&'a mut (dyn AsyncWrite + Send + Unpin)),
+    Zip(&'a mut dyn Output),
     /// A folder, which must be absent or empty.
     Folder(PathBuf),
 }
@@ -32,7 +60,7 @@ pub(crate) struct Package<'a> {
 }
 
 enum Target<'a> {
-    Zip { zip: Packer, out: &'a mut (dyn AsyncWrite + Send + Unpin) },
+    Zip { zip: Packer, out: &'a mut dyn Output },
     Folder { root: PathBuf, file: Option<tokio::fs::File> },
 }
 
@@ -161,7 +189,10 @@ impl<'a> Package<'a> {
         match &mut self.target {
             Target::Zip { zip, out } => {
                 for piece in bytes.chunks(PIECE) {
-                    out.write_all(&zip.write(piece)?).await?;
+                    let packed = zip.write(piece)?;
+                    if !packed.is_empty() {
+                        out.write(packed).await?;
+                    }
                 }
             }
             Target::Folder { file, .. } => {
@@ -211,8 +242,7 @@ impl<'a> Package<'a> {
     pub(crate) async fn close(mut self) -> Result<(), ExportError> {
         self.end().await?;
         if let Target::Zip { zip, out } = self.target {
-            out.write_all(&zip.finish()?).await?;
-            out.flush().await?;
+            out.write(zip.finish()?).await?;
         }
         Ok(())
     }

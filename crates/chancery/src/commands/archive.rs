@@ -1,8 +1,10 @@
 //! `chancery archive`: is every word still there, and who read what?
 
 mod audit;
+mod export;
 mod review;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -18,20 +20,41 @@ use crate::output::{Output, text};
 
 pub(crate) async fn run(command: Archive, sources: &Sources, output: &Output) -> Result<ExitCode, Failure> {
     match command {
-        Archive::Verify { public_key } => {
+        Archive::Verify { export: Some(file), public_key, .. } => {
+            let key = public_key.ok_or_else(|| Failure::Usage("--export needs --public-key HEX".into()))?;
+            export::verify(&file, &key, output).await
+        }
+        Archive::Verify { public_key, anchors, export: None } => {
+            let absolute = |path: PathBuf| std::path::absolute(path);
+            let anchors =
+                anchors.map(absolute).transpose().map_err(|error| Failure::refused(error.to_string()))?;
             let bar = output.progress("verifying");
             let report = match public_key {
                 None => {
-                    let request = Request::ArchiveVerify { public_key: None };
+                    let request = Request::ArchiveVerify { public_key: None, anchors };
                     ask(request, bar.progress(), Absent::Refuse, sources, output).await
                 }
-                Some(key) => verify_as_outsider(&key, bar.progress(), sources).await,
+                Some(key) => verify_as_outsider(&key, anchors.as_deref(), bar.progress(), sources).await,
             };
             drop(bar);
             let report = report?;
             let intact = report["intact"] == Value::Bool(true);
             output.value(&report, |report| summary(report, intact));
             Ok(if intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Archive::Anchor => {
+            let done = ask(Request::ArchiveAnchor, no_progress(), Absent::Refuse, sources, output).await?;
+            let kept = done["kept"].as_array().into_iter().flatten();
+            let failed = kept.clone().any(|kept| !kept["fault"].is_null());
+            output.value(&done, |done| {
+                let lines = kept.clone().map(|kept| match &kept["fault"] {
+                    Value::Null => format!("kept at {}", text(kept, "to")),
+                    fault => format!("NOT kept at {}: {fault}", text(kept, "to")),
+                });
+                let anchor = (!done["anchor"].is_null()).then(|| done["anchor"].to_string());
+                lines.chain(anchor).collect::<Vec<_>>().join("\n")
+            });
+            Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
         Archive::Key => {
             let key = ask(Request::ArchiveKey, no_progress(), Absent::Refuse, sources, output).await?;
@@ -42,11 +65,19 @@ pub(crate) async fn run(command: Archive, sources: &Sources, output: &Output) ->
             audit::run(&who, audit::Filter { by, matter, limit }, sources, output).await
         }
         Archive::Review { who, command } => review::run(&who, command, sources, output).await,
+        Archive::Export { who, matter, form, title, to } => {
+            export::make(&who, export::Wish { matter, form, title, to }, sources, output).await
+        }
     }
 }
 
 /// With the public key alone: no master key is asked for, and none would help.
-async fn verify_as_outsider(key: &str, progress: Progress, sources: &Sources) -> Result<Value, Failure> {
+async fn verify_as_outsider(
+    key: &str,
+    anchors: Option<&Path>,
+    progress: Progress,
+    sources: &Sources,
+) -> Result<Value, Failure> {
     let key = parse_key(key).map_err(|fault| Failure::Usage(fault.message))?;
     let config = Config::load(sources)?;
     if Client::connect(&config.admin_socket).await?.is_some() {
@@ -59,7 +90,7 @@ async fn verify_as_outsider(key: &str, progress: Progress, sources: &Sources) ->
     }
     let refused = |error: vault::StoreError| Failure::refused(format!("{}: {error}", config.data.display()));
     let store = vault::sqlite::open(&config.data, Default::default()).await.map_err(refused)?;
-    let report = verify_store(&store, &key, progress).await;
+    let report = verify_store(&store, &key, anchors, progress).await;
     store.close().await;
     Ok(report?)
 }

@@ -2,14 +2,17 @@
 //!
 //! Whoever holds the machine is not an auditor by that: what needs a person's right takes that person's password or token.
 
+use std::path::{Path, PathBuf};
+
 use archive::Deed;
+use archive::export::{Destination, Form};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::Progress;
 use super::review::{self, ReviewAsk};
-use crate::office::{Actor, AuditQuery, Credentials, Office, Refusal};
+use crate::office::{Actor, AuditQuery, Credentials, ExportView, ExportWish, Office, Parcel, Refusal};
 
 /// Who asks.
 ///
@@ -60,6 +63,18 @@ pub enum Ask {
     },
     /// Something of supervision.
     Review(ReviewAsk),
+    /// Export what a matter covers: `{matter, events, attachments, left_out, list_sha256, public_key}`.
+    Export {
+        /// The matter.
+        matter: String,
+        /// How events are written.
+        form: Form,
+        /// What it is called.
+        #[serde(default)]
+        title: Option<String>,
+        /// The file to be made, an absolute path.
+        to: PathBuf,
+    },
 }
 
 impl Ask {
@@ -68,6 +83,7 @@ impl Ask {
         match self {
             Self::Audit { .. } => "audit",
             Self::Review(_) => "review",
+            Self::Export { .. } => "export",
         }
     }
 }
@@ -97,5 +113,29 @@ pub(super) async fn carry_out(
             Ok(json!(office.audit(actor, &query).await?))
         }
         Ask::Review(ask) => review::carry_out(office, actor, ask, progress).await,
+        Ask::Export { matter, form, title, to } => {
+            let parcel = office.export(actor, ExportWish { matter, form, title }).await?;
+            Ok(json!(write(parcel, &to, progress).await?))
+        }
     }
+}
+
+/// Writes an export into a new file that nobody else reads. One that fails leaves no file.
+async fn write(parcel: Parcel, to: &Path, progress: Progress) -> Result<ExportView, Refusal> {
+    let refused = |error: std::io::Error| Refusal::Conflict(format!("{}: {error}", to.display()));
+    if !to.is_absolute() {
+        return Err(Refusal::invalid("/to", "the path of the file must be absolute"));
+    }
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(to).await.map_err(refused)?;
+    let written = async {
+        let view = parcel.write(Destination::Zip(&mut file), progress).await?;
+        file.sync_all().await.map_err(refused)?;
+        Ok(view)
+    };
+    let written = written.await;
+    if written.is_err() {
+        let _ = tokio::fs::remove_file(to).await;
+    }
+    written
 }

@@ -106,7 +106,13 @@ impl Operations {
                 },
                 None => Err(Fault::new(FaultKind::Missing, "no server is running; start it first")),
             },
-            Request::ArchiveVerify { public_key } => trail::verify(&self.vault, public_key, progress).await,
+            Request::ArchiveVerify { public_key, anchors } => {
+                trail::verify(&self.vault, public_key, anchors.as_deref(), progress).await
+            }
+            Request::ArchiveAnchor => {
+                let operator = self.office.operator(&account);
+                Ok(self.office.anchor(&operator, &self.config()).await?)
+            }
             Request::ArchiveKey => Ok(json!({ "public_key": trail::public_key(&self.vault) })),
             Request::KeysShow => self.show_keys().await,
             Request::KeysRotate { phrase } => {

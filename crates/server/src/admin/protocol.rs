@@ -98,7 +98,12 @@ pub enum Request {
         /// Whose signature the checkpoints must bear, in hexadecimal. Absent: this server's.
         #[serde(default)]
         public_key: Option<String>,
+        /// A file of anchors, an absolute path: checkpoints that must all be there.
+        #[serde(default)]
+        anchors: Option<PathBuf>,
     },
+    /// Sign where the archive stands and take that to where checkpoints are kept: `{anchor, kept: [{to, fault}]}`.
+    ArchiveAnchor,
     /// What verifies the archive's signatures: `{public_key}`.
     ArchiveKey,
     /// About the keys, never the keys themselves.
@@ -162,6 +167,7 @@ impl Request {
             Self::FileErase { .. } => "file-erase",
             Self::UserFactorReset { .. } => "user-factor-reset",
             Self::ArchiveVerify { .. } => "archive-verify",
+            Self::ArchiveAnchor => "archive-anchor",
             Self::ArchiveKey => "archive-key",
             Self::KeysShow => "keys-show",
             Self::KeysRotate { .. } => "keys-rotate",

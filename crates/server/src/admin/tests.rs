@@ -59,7 +59,7 @@ async fn long_work_tells_how_far_it_is() {
         Arc::new(move |done, total| told.lock().push((done, total)))
     };
     let mut client = Client::connect(&path).await.unwrap().unwrap();
-    client.call(&Request::ArchiveVerify { public_key: None }, &progress).await.unwrap();
+    client.call(&Request::ArchiveVerify { public_key: None, anchors: None }, &progress).await.unwrap();
     assert!(told.lock().contains(&(1, 3)), "{:?}", told.lock());
 }
 

@@ -1,6 +1,10 @@
 //! The archive as operators see it: is it whole, and who signed it.
 
-use archive::{Report, Sequence};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use archive::{Anchor, AnchorError, Checkpoint, Report, Sequence};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -12,23 +16,39 @@ use super::{Fault, FaultKind, Progress};
 pub(super) async fn verify(
     vault: &Vault,
     public_key: Option<String>,
+    anchors: Option<&Path>,
     progress: Progress,
 ) -> Result<Value, Fault> {
     let key = match public_key {
         Some(text) => parse_key(&text)?,
         None => archive::public_key(vault),
     };
-    verify_store(&**vault.store(), &key, progress).await
+    verify_store(&**vault.store(), &key, anchors, progress).await
 }
 
-/// Checks all of it without any secret.
+/// Checks all of it without any secret, also that every checkpoint of a file of anchors is there.
 ///
 /// # Errors
 /// When the storage cannot be read. That the archive is not whole is no error but what `intact` says.
-pub async fn verify_store(store: &dyn Store, key: &[u8; 32], progress: Progress) -> Result<Value, Fault> {
+pub async fn verify_store(
+    store: &dyn Store,
+    key: &[u8; 32],
+    anchors: Option<&Path>,
+    progress: Progress,
+) -> Result<Value, Fault> {
+    let anchors = match anchors {
+        None => Vec::new(),
+        Some(path) => read_anchors(path)
+            .map_err(|error| Fault::new(FaultKind::Invalid, format!("{}: {error}", path.display())))?,
+    };
     let total = store.statistics().await.map_err(Fault::failed)?.events;
-    let report = archive::verify(store, key, None, |Sequence(done)| progress(done, total.max(done))).await;
+    let told = |Sequence(done): Sequence| progress(done, total.max(done));
+    let report = archive::verify_against(store, key, &anchors, told).await;
     Ok(describe(&report.map_err(Fault::failed)?, key))
+}
+
+fn read_anchors(path: &Path) -> Result<Vec<Checkpoint>, AnchorError> {
+    Anchor::read(BufReader::new(File::open(path)?))
 }
 
 /// In hexadecimal.

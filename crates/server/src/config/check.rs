@@ -2,6 +2,7 @@
 
 mod doors;
 mod limits;
+mod outgoing;
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -160,6 +161,8 @@ impl Check {
             limits: self.limits(&raw.limits),
             policy: self.policy(&raw.policy),
             compliance: self.compliance(&raw.compliance),
+            archive: self.archive(&raw.archive, raw.mail.server.is_some()),
+            mail: self.mail(raw.mail),
             metrics: self.metrics(raw.metrics),
             contact: self.contact(raw.contact),
             log: self.log(raw.log),

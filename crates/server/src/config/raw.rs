@@ -19,6 +19,8 @@ pub(super) struct Raw {
     pub(super) limits: Limits,
     pub(super) policy: Policy,
     pub(super) compliance: Compliance,
+    pub(super) archive: Archive,
+    pub(super) mail: Mail,
     pub(super) metrics: Metrics,
     pub(super) contact: Contact,
     pub(super) log: Log,
@@ -152,6 +154,24 @@ pub(super) struct Compliance {
     pub(super) second_approval: bool,
     pub(super) second_factor: bool,
     pub(super) break_glass: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Archive {
+    pub(super) anchor: Vec<String>,
+    pub(super) anchor_minutes: Option<u64>,
+    pub(super) journal: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Mail {
+    pub(super) server: Option<String>,
+    pub(super) security: Option<String>,
+    pub(super) from: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::Uri;
 use jid::{DomainPart, NodePart};
 
 use crate::users::Roles;
@@ -174,6 +175,65 @@ pub struct Compliance {
     pub second_factor: bool,
     /// Who may read without a matter in an emergency, for a reason, while all officers are told.
     pub break_glass: Roles,
+}
+
+/// What leaves the archive by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveSettings {
+    /// Where checkpoints are kept, so that nobody can cut off the end of the archive unnoticed.
+    pub anchor: Vec<Goal>,
+    /// How often.
+    pub anchor_every: Duration,
+    /// Where every event goes as a mail message: folders and addresses.
+    pub journal: Vec<Goal>,
+}
+
+/// Where something goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// A file, or a folder.
+    File(PathBuf),
+    /// An address that takes HTTP POST.
+    Web(Uri),
+    /// A mail address.
+    Mail(String),
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Web(uri) => uri.fmt(f),
+            Self::Mail(to) => write!(f, "mailto:{to}"),
+        }
+    }
+}
+
+/// The company's mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// Its name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is kept from others.
+    pub security: MailSecurity,
+    /// The sender's address.
+    pub from: String,
+    /// The name and the password to sign in with.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// How a connection to a mail server is kept from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MailSecurity {
+    /// TLS after STARTTLS (RFC 3207).
+    #[default]
+    Starttls,
+    /// TLS from the first byte (RFC 8314).
+    Tls,
+    /// Not at all; only to this very machine.
+    None,
 }
 
 /// Who reads the numbers at `/metrics`.

@@ -6,6 +6,7 @@
 //!
 //! A file's *id* is the unguessable part of its URL. The store never sees it: records and blobs are found by a keyed hash.
 
+mod attached;
 mod check;
 mod fetch;
 mod record;
@@ -29,6 +30,7 @@ use stanza::BareJid;
 use tokio::sync::watch;
 use vault::{BlobName, Blobs, Expect, Micros, Vault, VaultError, Versioned, Write};
 
+pub use self::attached::Attached;
 pub use self::check::{Check, check};
 pub use self::fetch::Found;
 pub use self::record::{File, Share, Slot, State};

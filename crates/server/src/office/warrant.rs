@@ -34,7 +34,6 @@ impl Shelves {
     }
 
     /// For whoever is about to read other people's words.
-    #[expect(dead_code, reason = "search, export and review read with it")]
     pub(super) async fn open(&self, _: &Warrant) -> Result<&Trail, Refusal> {
         self.trail().await
     }
@@ -129,6 +128,11 @@ impl Warrant {
     /// Who reads.
     pub fn by(&self) -> &Jid {
         &self.by
+    }
+
+    /// What allowed it, when nothing more is read.
+    pub(super) fn into_basis(self) -> Basis {
+        self.basis
     }
 
     /// What allows it. What is read must lie within it.

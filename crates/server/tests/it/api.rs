@@ -106,7 +106,8 @@ impl Caller {
         let raw = ask(method, &format!("{}{path}", self.root), &all, body).await;
         let body = match raw.body.is_empty() {
             true => Value::Null,
-            false => serde_json::from_slice(&raw.body).unwrap_or_else(|_| raw.text().into()),
+            false => serde_json::from_slice(&raw.body)
+                .unwrap_or_else(|_| String::from_utf8_lossy(&raw.body).into()),
         };
         Reply { status: raw.status, body, raw }
     }

@@ -92,6 +92,11 @@ impl House {
         self.server.trail().shutdown().await;
     }
 
+    /// What it was asked for.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// What everything is kept in.
     pub fn vault(&self) -> &Vault {
         &self.vault

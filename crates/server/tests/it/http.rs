@@ -31,6 +31,9 @@ impl Answer {
         let mut answer = Self { status, head, body, whole: true };
         let length = answer.header("content-length").map(|length| length.parse::<usize>().unwrap());
         answer.whole = length.is_none_or(|length| length == answer.body.len());
+        if answer.header("transfer-encoding") == Some("chunked") {
+            (answer.body, answer.whole) = unchunked(&answer.body);
+        }
         answer
     }
 
@@ -44,6 +47,23 @@ impl Answer {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
+}
+
+/// The content of chunks (RFC 9112 §7.1), and whether the last one came.
+fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
+        let size =
+            std::str::from_utf8(&rest[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
+        let size = size.expect("the size of a chunk");
+        let Some(chunk) = rest.get(end + 2..end + 2 + size) else { break };
+        if size == 0 {
+            return (body, true);
+        }
+        body.extend_from_slice(chunk);
+        rest = &rest[(end + 4 + size).min(rest.len())..];
+    }
+    (body, false)
 }
 
 /// Splits `http://address/path`.

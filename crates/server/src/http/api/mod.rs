@@ -6,6 +6,7 @@
 mod audit;
 mod cookie;
 mod describe;
+mod export;
 mod extract;
 mod groups;
 mod me;
@@ -106,6 +107,7 @@ fn subjects() -> OpenApiRouter<Arc<Api>> {
         .merge(totp::routes())
         .merge(audit::routes())
         .merge(review::routes())
+        .merge(export::routes())
 }
 
 /// All of it, to be nested at [`ROOT`].
