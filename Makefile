@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: run web test bench fuzz fmt check
+.PHONY: run web screenshots test bench fuzz fmt check
 
 # Build and start the server with its data in ./data. The first start prints how to sign in.
 run: web
@@ -18,6 +18,11 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 
 web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/*.html web/*.config.* -type f)
 	cd web && npm run build
+
+# Take pictures of the web app's pages, into web/pictures.
+screenshots: web
+	$(CARGO) build --package chancery
+	cd web && npm run pictures
 
 # Install what the tests need, build the server, run every test.
 test: web

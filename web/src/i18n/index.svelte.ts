@@ -11,6 +11,10 @@ const ALL: Record<Language, Strings> = { en, de };
 class Locale {
   language = $state<Language>(chosen());
   readonly #strings = $derived(ALL[this.language]);
+  /** The language with the region that the browser is set to, for dates and numbers. */
+  readonly #region = $derived(
+    navigator.languages.find((each) => each.startsWith(this.language)) ?? this.language,
+  );
 
   choose(language: Language): void {
     this.language = language;
@@ -24,7 +28,7 @@ class Locale {
 
   /** The hour and minute. */
   time(at: number): string {
-    return new Intl.DateTimeFormat(this.language, { hour: '2-digit', minute: '2-digit' }).format(at);
+    return new Intl.DateTimeFormat(this.#region, { hour: '2-digit', minute: '2-digit' }).format(at);
   }
 
   /** A day as people name it. */
@@ -34,15 +38,15 @@ class Locale {
     if (days === 1) return this.text('date.yesterday');
     const recent: Intl.DateTimeFormatOptions = { weekday: 'long', day: 'numeric', month: 'long' };
     const old: Intl.DateTimeFormatOptions = { day: 'numeric', month: 'long', year: 'numeric' };
-    return new Intl.DateTimeFormat(this.language, days < 200 ? recent : old).format(at);
+    return new Intl.DateTimeFormat(this.#region, days < 200 ? recent : old).format(at);
   }
 
   /** When something was, in as few letters as tell it apart. */
   brief(at: number): string {
     const days = Math.round((midnight(Date.now()) - midnight(at)) / 86_400_000);
     if (days <= 0) return this.time(at);
-    if (days < 7) return new Intl.DateTimeFormat(this.language, { weekday: 'short' }).format(at);
-    return new Intl.DateTimeFormat(this.language, {
+    if (days < 7) return new Intl.DateTimeFormat(this.#region, { weekday: 'short' }).format(at);
+    return new Intl.DateTimeFormat(this.#region, {
       day: 'numeric',
       month: 'numeric',
       year: '2-digit',
@@ -54,7 +58,7 @@ class Locale {
     const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'];
     const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
     const style = { style: 'unit', unit: units[step], maximumFractionDigits: 1 } as Intl.NumberFormatOptions;
-    return new Intl.NumberFormat(this.language, style).format(bytes / 1000 ** step);
+    return new Intl.NumberFormat(this.#region, style).format(bytes / 1000 ** step);
   }
 }
 

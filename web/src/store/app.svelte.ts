@@ -103,6 +103,14 @@ export class App {
     return true_ ? (this.people.contacts.get(bare(true_))?.name ?? nick) : nick;
   }
 
+  /** What the colour of a message's author follows from: the person where they are known, else the nickname. */
+  seed(message: Message): string {
+    if (message.mine) return this.me;
+    const nick = message.from.slice(message.from.indexOf('/') + 1);
+    const known = this.rooms.all.get(message.conversation)?.occupants.get(nick)?.jid;
+    return known ? bare(known) : message.from.includes('/') ? `${nick}@${domain(this.me)}` : message.from;
+  }
+
   /** Whether an address is outside the company. */
   outside(jid: string): boolean {
     const own = domain(this.me);
