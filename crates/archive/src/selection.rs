@@ -78,41 +78,41 @@ impl Walk {
     /// # Errors
     /// What the vault says.
     pub async fn next(&mut self) -> Result<Option<Portion>> {
-        while !self.done {
-            let (after, before) = self.bounds().await?;
-            let speakers = !self.selection.speakers.is_empty();
-            let events = match self.selection.owners.is_empty() || speakers {
-                true => self.from_log(after, before).await?,
-                false => self.from_books(after, before).await?,
-            };
-            let Some(last) = events.last() else {
-                self.done = true;
-                break;
-            };
-            self.last = last.sequence;
-            let mut items = body::open_all(&self.vault, &events).await?;
-            let mut opened = items.iter().map(|item| item.sequence).peekable();
-            let mut erased = Vec::new();
-            let mut others = HashSet::new();
-            for event in &events {
-                let theirs = !speakers || event.tags.iter().any(|tag| self.tags.contains(tag));
-                match (opened.next_if_eq(&event.sequence), theirs) {
-                    (None, true) => erased.push(event.sequence),
-                    (Some(sequence), false) => _ = others.insert(sequence),
-                    _ => {}
-                }
-            }
-            let spoke = |item: &Item| self.selection.speakers.contains(&item.from.to_bare());
-            items.retain(|item| !others.contains(&item.sequence) || spoke(item));
-            let happenings = self.selection.happenings;
-            items.retain(|item| match item.ledger {
-                Ledger::Messages => true,
-                Ledger::Happenings => happenings,
-                Ledger::Audit => false,
-            });
-            return Ok(Some(Portion { items, erased, through: self.last }));
+        if self.done {
+            return Ok(None);
         }
-        Ok(None)
+        let (after, before) = self.bounds().await?;
+        let speakers = !self.selection.speakers.is_empty();
+        let events = match self.selection.owners.is_empty() || speakers {
+            true => self.of_log(before).await?,
+            false => self.of_books(after, before).await?,
+        };
+        let Some(last) = events.last() else {
+            self.done = true;
+            return Ok(None);
+        };
+        self.last = last.sequence;
+        let mut items = body::open_all(&self.vault, &events).await?;
+        let mut opened = items.iter().map(|item| item.sequence).peekable();
+        let mut erased = Vec::new();
+        let mut others = HashSet::new();
+        for event in &events {
+            let theirs = !speakers || event.tags.iter().any(|tag| self.tags.contains(tag));
+            match (opened.next_if_eq(&event.sequence), theirs) {
+                (None, true) => erased.push(event.sequence),
+                (Some(sequence), false) => _ = others.insert(sequence),
+                _ => {}
+            }
+        }
+        let spoke = |item: &Item| self.selection.speakers.contains(&item.from.to_bare());
+        items.retain(|item| !others.contains(&item.sequence) || spoke(item));
+        let happenings = self.selection.happenings;
+        items.retain(|item| match item.ledger {
+            Ledger::Messages => true,
+            Ledger::Happenings => happenings,
+            Ledger::Audit => false,
+        });
+        Ok(Some(Portion { items, erased, through: self.last }))
     }
 
     /// Strictly after, and strictly before.
@@ -135,14 +135,14 @@ impl Walk {
         Ok((after, before))
     }
 
-    async fn from_log(&mut self, _after: Sequence, before: Option<Sequence>) -> Result<Vec<SealedEvent>> {
+    async fn of_log(&mut self, before: Option<Sequence>) -> Result<Vec<SealedEvent>> {
         let mut events = self.vault.store().scan(self.last, CHUNK).await?;
         events.retain(|event| before.is_none_or(|before| event.sequence < before));
         Ok(events)
     }
 
     /// The books side by side: always the oldest that is left in any of them.
-    async fn from_books(&mut self, after: Sequence, before: Option<Sequence>) -> Result<Vec<SealedEvent>> {
+    async fn of_books(&mut self, after: Sequence, before: Option<Sequence>) -> Result<Vec<SealedEvent>> {
         let mut books = match self.books.take() {
             Some(books) => books,
             None => {
