@@ -6,7 +6,6 @@ mod reader;
 mod writer;
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -149,16 +148,4 @@ pub(crate) async fn copy(from: &dyn BlobStore, to: &dyn BlobStore) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// Puts a backup in place as the new data folder `to`, which must be absent or empty.
-///
-/// # Errors
-/// [`StoreError::Io`] if there is no backup or the folder is not empty.
-pub async fn restore(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let (source, target) = (from.to_owned(), to.to_owned());
-    tokio::task::spawn_blocking(move || crate::sqlite::restore(&source, &target))
-        .await
-        .map_err(|_| StoreError::Closed)??;
-    copy(&FolderBlobs::at(&from.join(FOLDER)), &FolderBlobs::open(&to.join(FOLDER)).await?).await
 }

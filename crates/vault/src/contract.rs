@@ -29,7 +29,7 @@ pub trait Bench {
     fn fresh(&self) -> Opening<'_>;
     /// Closes a store that [`Bench::fresh`] made, and opens what it left behind.
     fn reopen(&self, store: Arc<dyn Store>) -> Opening<'_>;
-    /// Opens a copy that [`Store::backup`] wrote.
+    /// Opens a copy that [`Store::backup`] wrote, without its keys.
     fn open_backup(&self, folder: &Path) -> Opening<'_>;
     /// An empty folder for a backup.
     fn backup_folder(&self) -> std::path::PathBuf;
@@ -49,6 +49,7 @@ pub async fn run(bench: &dyn Bench) {
     moments_are_found(bench).await;
     checkpoints_are_kept(bench).await;
     keys_are_kept(bench).await;
+    bodies_are_dropped(bench).await;
     a_backup_is_one_moment(bench).await;
     a_closed_store_says_so(bench).await;
 }
@@ -359,10 +360,46 @@ async fn keys_are_kept(bench: &dyn Bench) {
     store.replace_keys(vec![key(1, "new one"), key(2, "new two"), key(3, "new three")]).await.unwrap();
     let store = bench.reopen(store).await;
     assert_eq!(key_of(&*store, 2).await.unwrap(), "new two");
-    store.destroy_keys(vec![blind(2), blind(9)]).await.unwrap();
+    let note = |n: u64| (blind(n), Bytes::from(format!("{n} is gone")));
+    store.destroy_keys(vec![note(2), note(9)]).await.unwrap();
+    store.destroy_keys(vec![note(9)]).await.unwrap();
     let store = bench.reopen(store).await;
     assert_eq!(key_of(&*store, 2).await, None);
     assert_eq!(key_of(&*store, 3).await.unwrap(), "new three");
+    assert_eq!(store.notes(vec![blind(1), blind(2)]).await.unwrap(), [note(2)]);
+    let mut notes = store.all_notes().await.unwrap();
+    notes.sort();
+    let mut expected = vec![note(2), note(9)];
+    expected.sort();
+    assert_eq!(notes, expected);
+    // A key of the same name may be made anew; what was destroyed before stays on record.
+    store.add_keys(vec![key(2, "another two")]).await.unwrap();
+    assert_eq!(key_of(&*store, 2).await.unwrap(), "another two");
+    assert_eq!(store.notes(vec![blind(2)]).await.unwrap(), [note(2)]);
+    store.close().await;
+}
+
+async fn bodies_are_dropped(bench: &dyn Bench) {
+    let store = bench.fresh().await;
+    let all: Vec<SealedEvent> = (1..=30).map(|at| event(at, &[1, 2 + at % 2])).collect();
+    store.commit(events(all.clone())).await.unwrap();
+    store.drop_bodies(vec![Sequence(3), Sequence(30), Sequence(99)]).await.unwrap();
+    store.drop_bodies(vec![Sequence(3)]).await.unwrap();
+    assert!(store.forget().await.unwrap());
+    let store = bench.reopen(store).await;
+    let found = store.scan(Sequence::ZERO, 100).await.unwrap();
+    for (before, after) in all.iter().zip(&found) {
+        assert_eq!(after.is_dropped(), [3, 30].contains(&after.sequence.0));
+        // All but the body is as it was, and the digest is the body's.
+        assert_eq!(after.digest(), before.digest());
+        assert_eq!(SealedEvent { sealed: before.sealed.clone(), ..after.clone() }, *before);
+        assert!(after.is_dropped() || after == before);
+    }
+    let uses: Vec<_> = all.iter().map(|event| (event.sequence, event.key)).collect();
+    assert_eq!(store.key_uses(Sequence::ZERO, 100).await.unwrap(), uses);
+    assert_eq!(store.key_uses(Sequence(7), 2).await.unwrap(), uses[7..9]);
+    let odd = store.tagged_events(blind(3), Window::first(2)).await.unwrap();
+    assert_eq!(odd, [found[0].clone(), found[2].clone()]);
     store.close().await;
 }
 
@@ -382,15 +419,17 @@ async fn a_backup_is_one_moment(bench: &dyn Bench) {
     });
     running.recv().await.unwrap();
     let folder = bench.backup_folder();
-    store.backup(&folder).await.unwrap();
+    store.commit(writes([SealedWrite { kind: 2, ..put(1, Expect::Any, "can be made anew") }])).await.unwrap();
+    store.backup(&folder, &[2]).await.unwrap();
     work.await.unwrap();
-    assert!(store.backup(&folder).await.is_err(), "a backup must not overwrite another");
+    assert!(store.backup(&folder, &[]).await.is_err(), "a backup must not overwrite another");
 
     let copy = bench.open_backup(&folder).await;
     let end = copy.head().await.unwrap().unwrap().sequence.0;
     assert_eq!(copy.records(1, blind(0)).await.unwrap().len() as u64, end);
     assert_eq!(copy.count(blind(1), Sequence::ZERO, None).await.unwrap(), end);
-    assert_eq!(key_of(&*copy, 1).await.unwrap(), "key");
+    assert_eq!(copy.records(2, blind(0)).await.unwrap(), []);
+    assert_eq!(key_of(&*copy, 1).await, None, "keys are kept apart");
     copy.commit(events([event(end + 1, &[1])])).await.unwrap();
     copy.close().await;
     assert_eq!(store.head().await.unwrap().unwrap().sequence, Sequence(200));

@@ -5,7 +5,7 @@
 //! nothing about what else the data key seals.
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
 use zeroize::Zeroizing;
 
 use crate::seal::NONCE;
@@ -55,6 +55,37 @@ impl Disclosure {
     }
 }
 
+impl Disclosure {
+    /// The key alone, for who keeps it beside the sealed body, which begins with the nonce.
+    pub(crate) fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    /// From the key alone and the sealed body.
+    pub(crate) fn of(key: Zeroizing<[u8; 32]>, sealed: &[u8]) -> Result<Self, SealError> {
+        Ok(Self { key, nonce: *sealed.first_chunk::<NONCE>().ok_or(SealError)? })
+    }
+
+    /// Opens the body that it fits.
+    ///
+    /// # Errors
+    /// [`SealError`] if it is another body, or was changed or displaced.
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        if sealed.len() < crate::seal::OVERHEAD || sealed[..NONCE] != self.nonce {
+            return Err(SealError);
+        }
+        let (body, tag) = sealed[NONCE..].split_at(sealed.len() - crate::seal::OVERHEAD);
+        let tag = Tag::try_from(tag).map_err(|_| SealError)?;
+        let mut short = [0; 12];
+        short[4..].copy_from_slice(&self.nonce[16..]);
+        let mut plain = body.to_vec();
+        ChaCha20Poly1305::new((&*self.key).into())
+            .decrypt_inout_detached(&Nonce::from(short), context, plain.as_mut_slice().into(), &tag)
+            .map_err(|_| SealError)?;
+        Ok(plain)
+    }
+}
+
 impl std::fmt::Debug for Disclosure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Disclosure(…)")
@@ -91,6 +122,10 @@ mod tests {
         assert_eq!(disclosed.seal(b"here", b"a letter").unwrap(), one);
         assert_ne!(disclosed.seal(b"there", b"a letter").unwrap(), one);
         assert_ne!(disclosed.seal(b"here", b"a lettre").unwrap(), one);
+        assert_eq!(disclosed.open(b"here", &one).unwrap(), b"a letter");
+        assert!(disclosed.open(b"there", &one).is_err());
+        assert!(disclosed.open(b"here", &other).is_err());
+        assert!(disclosed.open(b"here", &one[..39]).is_err());
         assert_ne!(disclosed.to_bytes()[..32], key.disclose(&other).unwrap().to_bytes()[..32]);
         assert!(key.disclose(b"short").is_err());
     }

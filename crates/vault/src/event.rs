@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use crate::{Blind, KeyId};
@@ -70,13 +71,30 @@ pub struct SealedEvent {
     pub key: KeyId,
     /// Whose history shows it, and which conversation.
     pub tags: Tags,
-    /// Nonce ‖ ciphertext ‖ tag.
+    /// Nonce ‖ ciphertext ‖ tag, at least 40 bytes. Once the body has been dropped ([`crate::Store::drop_bodies`]), the 32
+    /// bytes of its SHA-256: all that the chain needs of it.
     pub sealed: Bytes,
     /// The chain up to and including this event.
     pub hash: EventHash,
 }
 
 impl SealedEvent {
+    /// Bytes that are left of a dropped body.
+    pub const DROPPED: usize = 32;
+
+    /// Whether nothing is left of its body but a digest.
+    pub fn is_dropped(&self) -> bool {
+        self.sealed.len() == Self::DROPPED
+    }
+
+    /// SHA-256 of the sealed body, as the chain covers it.
+    pub fn digest(&self) -> [u8; 32] {
+        match <[u8; Self::DROPPED]>::try_from(&self.sealed[..]) {
+            Ok(digest) => digest,
+            Err(_) => Sha256::digest(&self.sealed).into(),
+        }
+    }
+
     /// What the seal of an event's body also authenticates: everything in the clear but the hash, so that a body
     /// cannot be moved to another place, time, owner or key.
     pub fn context(

@@ -12,11 +12,13 @@
 //! secrets of upper rooms derive) and one random *data key* per conversation and period. Changing the master key
 //! re-wraps those few bytes and rewrites no event.
 
+mod backup;
 mod blind;
 mod blob;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod disclose;
+mod erase;
 mod error;
 mod event;
 mod keyring;
@@ -27,11 +29,11 @@ pub mod sqlite;
 mod store;
 mod vault;
 
+pub use backup::{KeyCopy, restore};
 pub use blind::{Blind, Blinder};
-pub use blob::{
-    BlobName, BlobReader, BlobStore, BlobStream, BlobUpload, BlobWriter, Blobs, FolderBlobs, restore,
-};
+pub use blob::{BlobName, BlobReader, BlobStore, BlobStream, BlobUpload, BlobWriter, Blobs, FolderBlobs};
 pub use disclose::Disclosure;
+pub use erase::Opened;
 pub use error::VaultError;
 pub use event::{Checkpoint, EventHash, Head, Micros, SealedEvent, Sequence, Tags};
 pub use keyring::{DataKey, KeyId};

@@ -202,11 +202,30 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces wrapped keys, all or none, and leaves no trace of the old bytes behind.
     async fn replace_keys(&self, keys: Vec<(KeyId, Bytes)>) -> Result<(), StoreError>;
 
-    /// Removes wrapped keys, all or none, and leaves no trace of them behind. No error if there are none.
-    async fn destroy_keys(&self, ids: Vec<KeyId>) -> Result<(), StoreError>;
+    /// Removes wrapped keys, all or none, and leaves no trace of them behind. No error if there are none. What stands
+    /// beside each id is kept in its place ([`Store::notes`]), so that a destroyed key is told from a lost one.
+    async fn destroy_keys(&self, ids: Vec<(KeyId, Bytes)>) -> Result<(), StoreError>;
 
-    /// Writes a consistent copy into the empty or absent folder `to` while the store stays in use.
-    async fn backup(&self, to: &Path) -> Result<(), StoreError>;
+    /// The notes about those of these keys that were destroyed, in any order. A key may have been made anew since.
+    async fn notes(&self, ids: Vec<KeyId>) -> Result<Vec<(KeyId, Bytes)>, StoreError>;
+
+    /// All notes about destroyed keys.
+    async fn all_notes(&self) -> Result<Vec<(KeyId, Bytes)>, StoreError>;
+
+    /// Replaces the bodies of events by their SHA-256, durably; those that are dropped already stay as they are. The bytes
+    /// may still be in a journal until [`Store::forget`].
+    async fn drop_bodies(&self, sequences: Vec<Sequence>) -> Result<(), StoreError>;
+
+    /// Leaves no trace behind of what has been replaced or removed. False if somebody reads an older state just now:
+    /// ask again later.
+    async fn forget(&self) -> Result<bool, StoreError>;
+
+    /// Place and key of at most `limit` events after a place, oldest first: quicker than [`Store::scan`].
+    async fn key_uses(&self, after: Sequence, limit: usize) -> Result<Vec<(Sequence, KeyId)>, StoreError>;
+
+    /// Writes a consistent copy of the log and the records into the empty or absent folder `to` while the store stays in
+    /// use. Records of the kinds in `without` stay out of it, and so do all keys.
+    async fn backup(&self, to: &Path, without: &[u16]) -> Result<(), StoreError>;
 
     /// Sizes.
     async fn statistics(&self) -> Result<Statistics, StoreError>;

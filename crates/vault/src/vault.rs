@@ -21,18 +21,22 @@ use crate::{
 
 /// Everything at rest. Cheap to clone.
 #[derive(Clone)]
-pub struct Vault(Arc<Inner>);
+pub struct Vault(pub(crate) Arc<Inner>);
 
-struct Inner {
-    store: Arc<dyn Store>,
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
     blobs: Arc<dyn BlobStore>,
     /// Read while keys are created, written while the master key is replaced.
-    kek: RwLock<Kek>,
+    pub(crate) kek: RwLock<Kek>,
     root: Zeroizing<[u8; 32]>,
     records: XChaCha20Poly1305,
+    /// Seals the notes that stand for destroyed keys.
+    pub(crate) notes: XChaCha20Poly1305,
     blinder: Blinder,
-    nonces: Mutex<Nonces>,
-    cache: Mutex<Cache>,
+    pub(crate) nonces: Mutex<Nonces>,
+    pub(crate) cache: Mutex<Cache>,
+    /// Whoever destroys keys or brings their copies up to date takes a turn, so that none comes back.
+    pub(crate) copying: tokio::sync::Mutex<()>,
 }
 
 /// Data keys held open, in each of two generations; about ten megabytes at most.
@@ -78,10 +82,12 @@ impl Vault {
             blobs,
             kek: RwLock::new(kek),
             records: seal::cipher(&keyring::derive(&root, "chancery records 1")),
+            notes: seal::cipher(&keyring::derive(&root, "chancery destroyed keys 1")),
             blinder: Blinder::new(&keyring::derive(&root, "chancery lookup 1")),
             root,
             nonces: Mutex::default(),
             cache: Mutex::new(Cache::new(CACHED_KEYS)),
+            copying: tokio::sync::Mutex::default(),
         })))
     }
 
@@ -286,19 +292,6 @@ impl Vault {
         Ok(found)
     }
 
-    /// Destroys data keys: what they sealed can never be opened again, and is not changed.
-    ///
-    /// # Errors
-    /// What the backend says; then they are all still there.
-    pub async fn destroy_keys(&self, ids: &[KeyId]) -> Result<()> {
-        // Not while all keys are wrapped anew, which would bring them back.
-        let _kek = self.0.kek.read().await;
-        self.0.store.destroy_keys(ids.to_vec()).await?;
-        let mut cache = self.0.cache.lock();
-        ids.iter().for_each(|id| cache.forget(id));
-        Ok(())
-    }
-
     /// Wraps all keys under another master key and forgets the one before. No event or record is rewritten.
     /// The caller stores the new key where the old one was, and must have it safe before this is called.
     ///
@@ -315,19 +308,10 @@ impl Vault {
         let count = wrapped.len();
         self.0.store.replace_keys(wrapped).await?;
         *kek = next;
+        drop(kek);
+        // A copy that cannot be reached just now is under the old master key until it can.
+        self.update_key_copies().await?;
         Ok(count)
-    }
-
-    /// Writes a consistent copy into the empty or absent folder `to`, while the vault stays in use. It opens with
-    /// the same master key.
-    ///
-    /// # Errors
-    /// What the backend says.
-    pub async fn backup(&self, to: &Path) -> Result<()> {
-        self.0.store.backup(to).await?;
-        // After the log, so that all content that it knows of is in the copy.
-        let blobs = FolderBlobs::open(&to.join(blob::FOLDER)).await?;
-        Ok(blob::copy(self.blob_store().as_ref(), &blobs).await?)
     }
 
     /// Finishes what is under way and lets go of the folder.

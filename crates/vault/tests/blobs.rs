@@ -214,17 +214,17 @@ async fn a_backup_has_the_content_and_a_restore_brings_it_back() {
     let name = write(&vault, "letter", &content(7 * CHUNK + 3)).await;
     let mut unfinished = vault.blobs().write(vault.blobs().name("half")).await.unwrap();
     unfinished.write(&content(10 * CHUNK)).await.unwrap();
-    vault.backup(&copy).await.unwrap();
+    vault.backup(&copy, None, &[]).await.unwrap();
     drop(unfinished);
     vault.close().await;
 
-    vault::restore(&copy, &again).await.unwrap();
+    vault::restore(&copy, None, &again).await.unwrap();
     assert_eq!(files(&again).len(), 1);
     let vault = open(&again).await;
     let reader = vault.blobs().open(name, (7 * CHUNK + 3) as u64).await.unwrap().unwrap();
     assert!(read(&reader, 0..u64::MAX).await.unwrap() == content(7 * CHUNK + 3));
     vault.close().await;
-    assert!(vault::restore(&copy, &again).await.is_err(), "a restore must not write over anything");
+    assert!(vault::restore(&copy, None, &again).await.is_err(), "a restore must not write over anything");
 }
 
 proptest! {

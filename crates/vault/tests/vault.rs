@@ -114,11 +114,11 @@ async fn a_backup_opens_with_the_same_key_only() {
     let vault = Vault::open(&data, key(1)).await.unwrap();
     let put = |name: &str| vec![Write::put("", name, &person(name, 1), Expect::Any).unwrap()];
     vault.apply(put("juliet")).await.unwrap();
-    vault.backup(&copy).await.unwrap();
+    vault.backup(&copy, None, &[]).await.unwrap();
     vault.apply(put("romeo")).await.unwrap();
     vault.close().await;
 
-    vault::sqlite::restore(&copy, &again).unwrap();
+    vault::restore(&copy, None, &again).await.unwrap();
     assert!(matches!(Vault::open(&again, key(2)).await, Err(VaultError::WrongKey)));
     let vault = Vault::open(&again, key(1)).await.unwrap();
     assert!(vault.get::<Person>("", "juliet").await.unwrap().is_some());

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
-use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{self, error};
 use super::{KEYS, MAIN, io, make_folder, postings};
@@ -13,14 +13,23 @@ use crate::{Blind, Check, StoreError};
 /// Pages copied at a time.
 const STEP: i32 = 1024;
 
-/// Copies both databases. The log first: a key that is made meanwhile does no harm, one that is missing would.
-pub(super) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
+/// Copies the log and the records, but for kinds that are to stay out.
+pub(super) fn backup(from: &Path, to: &Path, without: &[u16]) -> Result<(), StoreError> {
     make_folder(to)?;
     must_be_empty(to)?;
-    for name in [MAIN, KEYS] {
-        copy(&from.join(name), &to.join(name))?;
-    }
+    copy(&from.join(MAIN), &to.join(MAIN))?;
+    leave_out(&to.join(MAIN), without).map_err(error)?;
     File::open(to).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+fn leave_out(copy: &Path, kinds: &[u16]) -> rusqlite::Result<()> {
+    let db = schema::connect(copy, 4096)?;
+    db.pragma_update(None, "secure_delete", "ON")?;
+    for kind in kinds {
+        db.execute("DELETE FROM records WHERE kind = ?1", [kind])?;
+    }
+    // Whoever reads the copy finds one file.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
@@ -37,27 +46,47 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     File::open(to).and_then(|file| file.sync_all()).map_err(io)
 }
 
-/// Puts a backup in place as the new folder `to`, which must be absent or empty.
+/// Puts a copy of a folder, with the keys inside it, in place as the new folder `to`, which must be absent or empty.
 ///
 /// # Errors
-/// [`StoreError::Io`] if there is no backup or the folder is not empty.
+/// [`StoreError::Io`] if there is no such copy or the folder is not empty.
 pub fn restore(from: &Path, to: &Path) -> Result<(), StoreError> {
-    for name in [MAIN, KEYS] {
-        if !from.join(name).is_file() {
-            return Err(StoreError::Io(format!("{} is no backup: it has no {name}", from.display())));
-        }
+    restore_apart(from, &from.join(KEYS), to)
+}
+
+/// As [`restore`], with the keys from a file that is kept apart.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_apart(from: &Path, keys: &Path, to: &Path) -> Result<(), StoreError> {
+    if !from.join(MAIN).is_file() {
+        return Err(StoreError::Io(format!("{} is no backup: it has no {MAIN}", from.display())));
+    }
+    if !keys.is_file() {
+        return Err(StoreError::Io(format!(
+            "the keys that open {} are not in {}; name the file that has them with --keys",
+            from.display(),
+            keys.display()
+        )));
     }
     make_folder(to)?;
     must_be_empty(to)?;
-    for name in [MAIN, KEYS] {
-        // Through SQLite rather than byte by byte, so that a journal beside the backup counts too.
-        copy(&from.join(name), &to.join(name))?;
-    }
+    // Through SQLite rather than byte by byte, so that a journal beside the backup counts too.
+    copy(&from.join(MAIN), &to.join(MAIN))?;
+    copy(keys, &to.join(KEYS))?;
     File::open(to).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
-fn must_be_empty(folder: &Path) -> Result<(), StoreError> {
-    if folder.read_dir().map_err(io)?.next().is_some() {
+/// Whether keys are inside this folder, as in backups of the first releases.
+pub(crate) fn has_keys(folder: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let count = |db: Connection| db.query_row("SELECT count(*) FROM keys", [], |row| row.get::<_, u64>(0));
+    Connection::open_with_flags(folder.join(KEYS), flags).and_then(count).is_ok_and(|count| count > 0)
+}
+
+/// Or not there.
+pub(crate) fn must_be_empty(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() && folder.read_dir().map_err(io)?.next().is_some() {
         return Err(StoreError::Io(format!("{} is not empty", folder.display())));
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! writes ([`writer`]); reads run on connections of their own and never wait for it.
 
 mod backup;
+mod copies;
 mod postings;
 mod reads;
 mod schema;
@@ -29,10 +30,13 @@ use crate::{
     Store, StoreError, Version, Window,
 };
 
-pub use self::backup::restore;
+pub(crate) use self::backup::{has_keys, must_be_empty};
+pub use self::backup::{restore, restore_apart};
+pub use self::copies::KeyFile;
+pub(crate) use self::copies::identity;
 
 const MAIN: &str = "vault.db";
-const KEYS: &str = "keys.db";
+pub(crate) const KEYS: &str = "keys.db";
 const LOCK: &str = "lock";
 
 /// Jobs that wait for the writer; whoever comes later waits before it may queue.
@@ -101,6 +105,8 @@ fn open_blocking(folder: PathBuf, options: &Options) -> Result<SqliteStore, Stor
     })?;
 
     let mut main = schema::connect(&folder.join(MAIN), 32 * 1024).map_err(error)?;
+    // What is erased or replaced must not linger in unused parts of the file.
+    main.pragma_update(None, "secure_delete", "ON").map_err(error)?;
     schema::prepare(&mut main, 8192, schema::MAIN)?;
     let mut keys = schema::connect(&folder.join(KEYS), 4 * 1024).map_err(error)?;
     keys.pragma_update(None, "secure_delete", "ON").map_err(error)?;
@@ -270,26 +276,40 @@ impl Store for SqliteStore {
     }
 
     async fn all_keys(&self) -> Result<Vec<(KeyId, Bytes)>, StoreError> {
-        self.read(|db| {
-            db.keys
-                .prepare_cached("SELECT id, wrapped FROM keys")?
-                .query_map([], |row| Ok((Blind::from_bytes(row.get(0)?), row.get::<_, Vec<u8>>(1)?.into())))?
-                .collect()
-        })
-        .await
+        self.read(|db| reads::pairs(&db.keys, "SELECT id, wrapped FROM keys")).await
     }
 
     async fn replace_keys(&self, keys: Vec<(KeyId, Bytes)>) -> Result<(), StoreError> {
         self.ask(|reply| Job::ReplaceKeys(keys, reply)).await
     }
 
-    async fn destroy_keys(&self, ids: Vec<KeyId>) -> Result<(), StoreError> {
+    async fn destroy_keys(&self, ids: Vec<(KeyId, Bytes)>) -> Result<(), StoreError> {
         self.ask(|reply| Job::DestroyKeys(ids, reply)).await
     }
 
-    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let (from, to) = (self.folder.clone(), to.to_owned());
-        tokio::task::spawn_blocking(move || backup::backup(&from, &to)).await.map_err(lost)?
+    async fn notes(&self, ids: Vec<KeyId>) -> Result<Vec<(KeyId, Bytes)>, StoreError> {
+        self.read(move |db| reads::notes(&db.keys, &ids)).await
+    }
+
+    async fn all_notes(&self) -> Result<Vec<(KeyId, Bytes)>, StoreError> {
+        self.read(|db| reads::pairs(&db.keys, "SELECT id, note FROM notes")).await
+    }
+
+    async fn drop_bodies(&self, sequences: Vec<Sequence>) -> Result<(), StoreError> {
+        self.ask(|reply| Job::DropBodies(sequences, reply)).await
+    }
+
+    async fn forget(&self) -> Result<bool, StoreError> {
+        self.ask(Job::Forget).await
+    }
+
+    async fn key_uses(&self, after: Sequence, limit: usize) -> Result<Vec<(Sequence, KeyId)>, StoreError> {
+        self.read(move |db| reads::key_uses(&db.main, after, limit)).await
+    }
+
+    async fn backup(&self, to: &Path, without: &[u16]) -> Result<(), StoreError> {
+        let (from, to, without) = (self.folder.clone(), to.to_owned(), without.to_owned());
+        tokio::task::spawn_blocking(move || backup::backup(&from, &to, &without)).await.map_err(lost)?
     }
 
     async fn statistics(&self) -> Result<Statistics, StoreError> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{Blind, Checkpoint, Head, Micros, SealedEvent, SealedRecord, Sequence, Tags};
+use crate::{Blind, Checkpoint, Head, KeyId, Micros, SealedEvent, SealedRecord, Sequence, Tags};
 
 fn event(row: &Row<'_>) -> rusqlite::Result<SealedEvent> {
     let tags = row.get_ref(5)?.as_blob()?;
@@ -84,6 +84,35 @@ pub(super) fn records(db: &Connection, kind: u16, parent: Blind) -> rusqlite::Re
                 version: row.get(1)?,
                 value: row.get::<_, Vec<u8>>(2)?.into(),
             })
+        })?
+        .collect()
+}
+
+/// Two columns: a key's name, and something about it.
+pub(super) fn pairs(db: &Connection, question: &str) -> rusqlite::Result<Vec<(KeyId, Bytes)>> {
+    db.prepare_cached(question)?
+        .query_map([], |row| Ok((Blind::from_bytes(row.get(0)?), row.get::<_, Vec<u8>>(1)?.into())))?
+        .collect()
+}
+
+pub(super) fn notes(db: &Connection, ids: &[KeyId]) -> rusqlite::Result<Vec<(KeyId, Bytes)>> {
+    let mut statement = db.prepare_cached("SELECT note FROM notes WHERE id = ?1")?;
+    let mut found = Vec::new();
+    for id in ids {
+        let note = statement.query_row([id.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+        found.extend(note.map(|note| (*id, Bytes::from(note))));
+    }
+    Ok(found)
+}
+
+pub(super) fn key_uses(
+    db: &Connection,
+    after: Sequence,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Sequence, KeyId)>> {
+    db.prepare_cached("SELECT sequence, key FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2")?
+        .query_map(params![after.0, limit], |row| {
+            Ok((Sequence(row.get(0)?), Blind::from_bytes(row.get(1)?)))
         })?
         .collect()
 }

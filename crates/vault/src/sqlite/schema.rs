@@ -10,6 +10,9 @@ use crate::StoreError;
 /// Marks the files as Chancery's (`file(1)` shows it).
 const APPLICATION: i32 = 0x43_48_4e_43;
 
+/// How long a connection waits for another to let go of a lock.
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// One step from a format version to the next.
 pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
@@ -54,16 +57,27 @@ pub(super) const MAIN: &[Migration] = &[|tx| {
 }];
 
 /// The wrapped keys, in a file of their own so that backups may part them from the data.
-pub(super) const KEYS: &[Migration] = &[|tx| {
-    tx.execute_batch("CREATE TABLE keys(id BLOB PRIMARY KEY, wrapped BLOB NOT NULL) STRICT, WITHOUT ROWID;")
-}];
+pub(super) const KEYS: &[Migration] = &[
+    |tx| {
+        tx.execute_batch(
+            "CREATE TABLE keys(id BLOB PRIMARY KEY, wrapped BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+        )
+    },
+    // What was destroyed, and in a copy that is kept apart: whose keys these are.
+    |tx| {
+        tx.execute_batch(
+            "CREATE TABLE notes(id BLOB PRIMARY KEY, note BLOB NOT NULL) STRICT, WITHOUT ROWID;
+             CREATE TABLE origin(identity BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;",
+        )
+    },
+];
 
 /// Opens a connection with what all connections share.
 pub(super) fn connect(path: &Path, cache_kib: u32) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
-    db.busy_timeout(std::time::Duration::from_secs(30))?;
+    db.busy_timeout(PATIENCE)?;
     db.set_prepared_statement_cache_capacity(64);
     // Plans do not depend on the values that are bound, so statements are not prepared anew for each.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

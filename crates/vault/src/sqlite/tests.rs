@@ -45,8 +45,11 @@ impl Bench for Folders {
         let folder = folder.to_owned();
         Box::pin(async move {
             let restored = self.folder();
-            restore(&folder, &restored).unwrap();
-            assert!(restore(&folder, &restored).is_err(), "restoring must not overwrite");
+            // Its keys are kept apart; here, there are none.
+            let keys = folder.with_extension("keys");
+            KeyFile::open(&keys, blind(5), true).unwrap();
+            restore_apart(&folder, &keys, &restored).unwrap();
+            assert!(restore_apart(&folder, &keys, &restored).is_err(), "restoring must not overwrite");
             self.open(&restored).await
         })
     }

@@ -7,12 +7,13 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::postings::{FOLD_AT, Fold, Tail};
-use super::schema::error;
-use crate::{Batch, Blind, Expect, KeyId, SealedWrite, Sequence, StoreError, Version};
+use super::schema::{self, error};
+use crate::{Batch, Blind, Expect, KeyId, SealedEvent, SealedWrite, Sequence, StoreError, Version};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -21,7 +22,9 @@ pub(super) enum Job {
     Commit(Batch, Reply<Version>),
     AddKeys(Vec<(KeyId, Bytes)>, Reply<()>),
     ReplaceKeys(Vec<(KeyId, Bytes)>, Reply<()>),
-    DestroyKeys(Vec<KeyId>, Reply<()>),
+    DestroyKeys(Vec<(KeyId, Bytes)>, Reply<()>),
+    DropBodies(Vec<Sequence>, Reply<()>),
+    Forget(Reply<bool>),
     /// Caps the database at so many pages, as a full disk would. For tests.
     Limit(u32, Reply<()>),
     Close(oneshot::Sender<()>),
@@ -129,6 +132,13 @@ impl Writer {
             }
             Job::DestroyKeys(ids, reply) => {
                 let _ = reply.send(destroy_keys(&mut self.keys, &ids).map_err(error));
+            }
+            Job::DropBodies(sequences, reply) => {
+                let _ = reply.send(drop_bodies(&mut self.main, &sequences).map_err(error));
+                self.tend_journal();
+            }
+            Job::Forget(reply) => {
+                let _ = reply.send(forget(&self.main).map_err(error));
             }
             Job::Limit(pages, reply) => {
                 let result = self.main.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
@@ -375,13 +385,52 @@ fn replace_keys(db: &mut Connection, keys: &[(KeyId, Bytes)]) -> rusqlite::Resul
     forget_journal(db)
 }
 
-fn destroy_keys(db: &mut Connection, ids: &[KeyId]) -> rusqlite::Result<()> {
+fn destroy_keys(db: &mut Connection, ids: &[(KeyId, Bytes)]) -> rusqlite::Result<()> {
     let tx = db.transaction()?;
-    for id in ids {
-        tx.prepare_cached("DELETE FROM keys WHERE id = ?1")?.execute([id.as_bytes()])?;
-    }
+    note_destroyed(&tx, ids)?;
     tx.commit()?;
     forget_journal(db)
+}
+
+/// Inside the caller's transaction.
+pub(super) fn note_destroyed(db: &Connection, ids: &[(KeyId, Bytes)]) -> rusqlite::Result<()> {
+    for (id, note) in ids {
+        db.prepare_cached("DELETE FROM keys WHERE id = ?1")?.execute([id.as_bytes()])?;
+        db.prepare_cached("INSERT OR REPLACE INTO notes VALUES(?1, ?2)")?
+            .execute(params![id.as_bytes(), &note[..]])?;
+    }
+    Ok(())
+}
+
+/// The chain covers a body's digest, so that is what stays.
+fn drop_bodies(db: &mut Connection, sequences: &[Sequence]) -> rusqlite::Result<()> {
+    let tx = db.transaction()?;
+    {
+        let mut read = tx.prepare_cached("SELECT sealed FROM events WHERE sequence = ?1")?;
+        let mut write = tx.prepare_cached("UPDATE events SET sealed = ?2 WHERE sequence = ?1")?;
+        for sequence in sequences {
+            let body = read.query_row([sequence.0], |row| {
+                let body = row.get_ref(0)?.as_blob()?;
+                Ok((body.len() != SealedEvent::DROPPED).then(|| <[u8; 32]>::from(Sha256::digest(body))))
+            });
+            if let Some(digest) = body.optional()?.flatten() {
+                write.execute(params![sequence.0, digest])?;
+            }
+        }
+    }
+    tx.commit()
+}
+
+/// Empties the journal, unless somebody reads a state that is only there. Does not wait for them: messages would, too.
+fn forget(db: &Connection) -> rusqlite::Result<bool> {
+    db.busy_timeout(std::time::Duration::ZERO)?;
+    let busy: rusqlite::Result<i32> = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    db.busy_timeout(schema::PATIENCE)?;
+    match busy {
+        Ok(busy) => Ok(busy == 0),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The journal still holds the pages of before.
