@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use vault::{Checkpoint, Sequence, Vault};
 
 use crate::chain::Notary;
+use crate::erase::Shred;
 use crate::export::{Destination, ExportError, Exporter, Manifest, Order};
 use crate::id::{Ids, StanzaId};
 use crate::index::{Index, Indexing};
@@ -14,7 +15,7 @@ use crate::search::{Findings, Inquiry, Marks};
 use crate::writer::{Command, Writer};
 use crate::{
     Act, AppendError, ArchiveError, Audited, Draft, Entry, Holds, Item, Journal, JournalOptions, Matters,
-    Outcome, Page, Query, Receipt, Result, Selection, Walk, audit, body, history, search,
+    Outcome, Page, Policies, Query, Receipt, Result, Selection, Walk, audit, body, history, search,
 };
 
 /// How an archive runs.
@@ -57,6 +58,8 @@ struct Inner<T> {
     capacity: u32,
     sink: Sink<T>,
     index: Arc<Index>,
+    /// One erasure at a time.
+    erasing: Semaphore,
 }
 
 impl<T> Clone for Archive<T> {
@@ -95,7 +98,18 @@ impl<T: Send + 'static> Archive<T> {
         )
         .await?;
         writer.spawn(commands).map_err(|error| vault::StoreError::Io(error.to_string()))?;
-        Ok(Self(Arc::new(Inner { vault, ids, marks, public_key, queue, room, capacity, sink, index })))
+        Ok(Self(Arc::new(Inner {
+            vault,
+            ids,
+            marks,
+            public_key,
+            queue,
+            room,
+            capacity,
+            sink,
+            index,
+            erasing: Semaphore::new(1),
+        })))
     }
 
     /// Queues an entry. Waits for room in the queue only, never for the commit. Entries of one task keep their
@@ -204,6 +218,27 @@ impl<T: Send + 'static> Archive<T> {
     pub async fn export(&self, order: Order<'_>, into: Destination<'_>) -> Result<Manifest, ExportError> {
         let checkpoint = self.checkpoint().await?;
         Exporter { vault: &self.0.vault, ids: &self.0.ids, checkpoint }.run(order, into).await
+    }
+
+    /// How long what was said must be kept, and may be.
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.0.vault.clone())
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// Whose turn it is to erase.
+    pub(crate) fn erasing(&self) -> &Semaphore {
+        &self.0.erasing
+    }
+
+    /// Has keys destroyed where nobody seals with them.
+    pub(crate) async fn shred(&self, keys: Shred) -> Result<u64> {
+        let (reply, done) = oneshot::channel();
+        self.command(Command::Shred(Box::new(keys), reply))?;
+        done.await.map_err(|_| ArchiveError::Closed)?
     }
 
     /// Reads a page of someone's history (XEP-0313).

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use jid::Jid;
-use vault::{DataKey, KeyId, Micros, SealedEvent, Sequence, Vault, VaultError};
+use vault::{Micros, Opened, SealedEvent, Sequence, Vault, VaultError};
 
 use crate::history::Item;
 use crate::{Draft, Ledger, Result};
@@ -25,17 +25,6 @@ pub(crate) fn write(draft: &Draft, out: &mut Vec<u8>) {
         out.extend_from_slice(address.as_str().as_bytes());
     }
     out.extend_from_slice(&draft.stanza);
-}
-
-/// Opens an event under its key.
-pub(crate) fn open(event: &SealedEvent, key: &DataKey) -> Result<Item> {
-    parse(event.sequence, event.time, unseal(event, key)?)
-}
-
-/// What is inside an event's seal.
-pub(crate) fn unseal(event: &SealedEvent, key: &DataKey) -> Result<Bytes> {
-    let context = SealedEvent::context(event.sequence, event.writer, event.time, event.key, &event.tags);
-    Ok(Bytes::from(key.open(&context, &event.sealed).map_err(VaultError::from)?))
 }
 
 /// Reads what [`write`] wrote.
@@ -62,16 +51,47 @@ pub(crate) fn parse(sequence: Sequence, time: Micros, plain: Bytes) -> Result<It
     Ok(Item { sequence, time, ledger, from, to, stanza })
 }
 
-/// Opens events. Those whose key has been destroyed are left out: they are erased. One that has been tampered with is
-/// left out and reported, so that it does not take the rest of somebody's history with it.
+/// What is left of an event.
+pub(crate) enum Sight {
+    /// All of it.
+    Whole(Item),
+    /// Its body was dropped.
+    Dropped,
+    /// Its key was destroyed.
+    Erased,
+    /// Its key is gone without a note about that.
+    Lost,
+    /// It was tampered with, or is not of this archive.
+    Foreign,
+}
+
+/// Opens events, each for itself.
+pub(crate) async fn sight(vault: &Vault, events: &[SealedEvent]) -> Result<Vec<Sight>> {
+    let opened = vault.open_events(events).await?;
+    let sights = events.iter().zip(opened).map(|(event, opened)| match opened {
+        Opened::Plain(plain) => {
+            parse(event.sequence, event.time, plain.into()).map_or(Sight::Foreign, Sight::Whole)
+        }
+        Opened::Dropped => Sight::Dropped,
+        Opened::Erased => Sight::Erased,
+        Opened::Lost => Sight::Lost,
+        Opened::Foreign => Sight::Foreign,
+    });
+    Ok(sights.collect())
+}
+
+/// Opens events. Those that are erased are left out. One that has been tampered with is left out and reported, so that it
+/// does not take the rest of somebody's history with it.
 pub(crate) async fn open_all(vault: &Vault, events: &[SealedEvent]) -> Result<Vec<Item>> {
     let mut items = Vec::with_capacity(events.len());
-    let ids: Vec<KeyId> = events.iter().map(|event| event.key).collect();
-    for (event, key) in events.iter().zip(vault.existing_keys(&ids).await?) {
-        let Some(key) = key else { continue };
-        match open(event, &key) {
-            Ok(item) => items.push(item),
-            Err(_) => {
+    for (event, sight) in events.iter().zip(sight(vault, events).await?) {
+        match sight {
+            Sight::Whole(item) => items.push(item),
+            Sight::Dropped | Sight::Erased => {}
+            Sight::Lost => {
+                tracing::error!(sequence = %event.sequence, "the key of an event is gone; verify the archive");
+            }
+            Sight::Foreign => {
                 tracing::error!(sequence = %event.sequence, "an event does not open; verify the archive")
             }
         }

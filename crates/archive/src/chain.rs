@@ -53,7 +53,7 @@ fn describe(hash: &mut Sha256, event: &SealedEvent) {
     for tag in &event.tags {
         hash.update(tag.as_bytes());
     }
-    hash.update(Sha256::digest(&event.sealed));
+    hash.update(event.digest());
 }
 
 /// Signs checkpoints.

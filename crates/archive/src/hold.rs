@@ -316,7 +316,7 @@ impl Holds {
     }
 }
 
-/// What holds bind, as they stood when it was made. Ask in ascending order: it keeps one shelf of each hold in memory.
+/// What holds bind, as they stood when it was made. Quickest in ascending order: it keeps one shelf of each in memory.
 pub struct Held {
     vault: Vault,
     bound: Vec<Bound>,
@@ -347,6 +347,23 @@ impl Held {
         matters.sort_unstable();
         matters.dedup();
         Ok(matters)
+    }
+
+    /// The ids of the holds, sorted: another list means that somebody placed or released one.
+    pub(crate) fn holds(&self) -> Vec<String> {
+        let mut holds: Vec<String> = self.bound.iter().map(|bound| bound.hold.clone()).collect();
+        holds.sort_unstable();
+        holds
+    }
+
+    /// Those of these places that no hold binds.
+    pub(crate) async fn free(&self, places: &Places) -> Result<Places, HoldError> {
+        let holds = Holds::new(self.vault.clone());
+        let mut free = places.clone();
+        for bound in &self.bound {
+            free = free.without(&holds.places(&bound.hold).await?);
+        }
+        Ok(free)
     }
 }
 

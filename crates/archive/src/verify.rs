@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use ed25519_dalek::VerifyingKey;
 use vault::{Checkpoint, EventHash, Head, SealedEvent, Sequence, Store, Vault};
 
+use crate::body::Sight;
 use crate::chain::{self, GENESIS};
-use crate::{ArchiveError, Result, body};
+use crate::{ArchiveError, Places, Result, body, erase};
 
 /// Something that is not as the server wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,20 @@ pub enum Fault {
     Foreign {
         /// Its place.
         sequence: Sequence,
+    },
+    /// The key of an event is gone, and this server did not destroy it.
+    #[error("event {sequence} cannot be read: its key was removed, and not by an erasure")]
+    KeyMissing {
+        /// Its place.
+        sequence: Sequence,
+    },
+    /// Bodies of events are gone, and no erasure on record says why.
+    #[error("the bodies of events {from} to {to} are gone, and no erasure on record took them")]
+    Dropped {
+        /// The first of them.
+        from: Sequence,
+        /// The last of them.
+        to: Sequence,
     },
     /// An event is older than the one before it.
     #[error("event {sequence} is older than the one before")]
@@ -74,6 +89,10 @@ pub struct Report {
     /// Events after the last checkpoint: chained, but not signed yet. Few on a running server, none after a
     /// shutdown.
     pub unsigned: u64,
+    /// Events whose bodies have been dropped: the chain shows that they were there, and nothing else does.
+    pub dropped: u64,
+    /// Events that are whole and that no key opens any more. Only known with the keys at hand.
+    pub erased: u64,
     /// The end of the log.
     pub head: Option<Head>,
     /// Everything that is wrong; at most [`Report::MOST_FAULTS`].
@@ -130,7 +149,8 @@ pub async fn verify_against(
 }
 
 /// As [`verify`], with the keys at hand: also opens every event, and so finds what somebody without the keys put
-/// after the last checkpoint. Events whose key has been destroyed are erased, which is no fault.
+/// after the last checkpoint. What an erasure on record took is no fault; what somebody else
+/// took, a key or a body, is one.
 ///
 /// # Errors
 /// As [`verify`].
@@ -173,6 +193,7 @@ async fn walk(
     let mut previous: EventHash = GENESIS;
     let mut head: Option<Head> = None;
     let mut signed = Sequence::ZERO;
+    let mut dropped = Places::default();
     loop {
         let after = head.map_or(Sequence::ZERO, |head| head.sequence);
         if after >= end {
@@ -189,8 +210,17 @@ async fn walk(
                     .note(Fault::Missing { from: expected, to: Sequence(event.sequence.0.wrapping_sub(1)) });
             } else if !chain::follows(&previous, &event) {
                 report.note(Fault::Broken { sequence: event.sequence });
-            } else if !opens(keys, &event).await? {
-                report.note(Fault::Foreign { sequence: event.sequence });
+            } else {
+                match look(keys, &event).await? {
+                    Sight::Whole(_) => {}
+                    Sight::Dropped => dropped.add(event.sequence),
+                    Sight::Erased => report.erased += 1,
+                    Sight::Lost => report.note(Fault::KeyMissing { sequence: event.sequence }),
+                    Sight::Foreign => report.note(Fault::Foreign { sequence: event.sequence }),
+                }
+            }
+            if event.is_dropped() {
+                report.dropped += 1;
             }
             if head.is_some_and(|head| event.time < head.time) {
                 report.note(Fault::Older { sequence: event.sequence });
@@ -225,6 +255,11 @@ async fn walk(
     for sequence in awaited.into_keys() {
         report.note(Fault::AnchorMissing { sequence });
     }
+    if let Some(vault) = keys.filter(|_| !dropped.is_empty()) {
+        for (from, to) in dropped.without(&erase::recorded(vault).await?).ranges() {
+            report.note(Fault::Dropped { from, to });
+        }
+    }
     report.unsigned = end.0.saturating_sub(signed.0);
     report.head = head;
     Ok(report)
@@ -237,10 +272,13 @@ fn take(awaited: &mut BTreeMap<Sequence, &Checkpoint>, found: &Checkpoint) {
     }
 }
 
-async fn opens(keys: Option<&Vault>, event: &SealedEvent) -> Result<bool> {
-    let Some(vault) = keys else { return Ok(true) };
-    let key = vault.existing_keys(&[event.key]).await?.pop().flatten();
-    Ok(key.is_none_or(|key| body::open(event, &key).is_ok()))
+/// Without keys, everything is taken for what it seems to be.
+async fn look(keys: Option<&Vault>, event: &SealedEvent) -> Result<Sight> {
+    let seen = match keys {
+        Some(vault) => body::sight(vault, std::slice::from_ref(event)).await?.pop(),
+        None => None,
+    };
+    Ok(seen.unwrap_or(Sight::Dropped))
 }
 
 /// The first event after the last checkpoint that this server did not write there, before it is signed as if it had.
@@ -251,7 +289,8 @@ pub(crate) async fn foreign_in_the_tail(vault: &Vault) -> Result<Option<Sequence
         let events = vault.store().scan(after, CHUNK).await?;
         let Some(last) = events.last().map(|event| event.sequence) else { return Ok(None) };
         for event in &events {
-            if !chain::follows(&previous, event) || !opens(Some(vault), event).await? {
+            if !chain::follows(&previous, event) || matches!(look(Some(vault), event).await?, Sight::Foreign)
+            {
                 return Ok(Some(event.sequence));
             }
             previous = event.hash;

@@ -16,6 +16,7 @@ use vault::{
 use crate::archive::{Options, Sink};
 use crate::audit::{Act, AuditHead};
 use crate::chain::{self, GENESIS, Notary};
+use crate::erase::{self, Shred};
 use crate::index::names::Names;
 use crate::index::{Index, Indexed};
 use crate::{
@@ -33,6 +34,7 @@ pub(crate) enum Command<T> {
     Audit(Box<Act>, Reply),
     /// Signs where the chain stands.
     Sign(oneshot::Sender<Result<Option<Checkpoint>>>),
+    Shred(Box<Shred>, oneshot::Sender<Result<u64>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -176,6 +178,10 @@ impl<T: Send + 'static> Writer<T> {
                         self.sign().await;
                         let _ = reply.send(self.vault.store().last_checkpoint().await.map_err(Into::into));
                     }
+                    Command::Shred(keys, reply) => {
+                        self.append(&mut entries).await;
+                        let _ = reply.send(self.shred(*keys).await);
+                    }
                     Command::Stop(reply) => {
                         // Nothing is added from now on; what has been is still stored.
                         commands.close();
@@ -206,6 +212,12 @@ impl<T: Send + 'static> Writer<T> {
         let receipt = answer.try_recv().unwrap_or(Err(AppendError::Closed))?;
         self.audit = Some(next);
         Ok(receipt)
+    }
+
+    /// Destroys keys here, where nothing is sealed meanwhile.
+    async fn shred(&mut self, keys: Shred) -> Result<u64> {
+        let head = self.head().await?.map_or(Sequence::ZERO, |head| head.sequence);
+        Ok(erase::shred(&self.vault, keys, head).await?)
     }
 
     /// Stores entries and hands them on. Leaves the list empty.
@@ -418,6 +430,15 @@ impl<T: Send + 'static> Writer<T> {
         }
         tags
     }
+}
+
+/// The first moment of the calendar month (UTC) that a moment lies in.
+pub(crate) fn month_start(time: Micros) -> Micros {
+    let date = time::OffsetDateTime::from_unix_timestamp(time.seconds())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+        .date();
+    let first = date.replace_day(1).unwrap_or(date).midnight().assume_utc();
+    Micros(first.unix_timestamp().saturating_mul(1_000_000))
 }
 
 /// The calendar month (UTC) that a moment lies in, as months since the year 0.

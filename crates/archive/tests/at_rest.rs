@@ -91,7 +91,7 @@ async fn no_word_name_or_address_is_readable_in_any_file_at_any_time() {
     let found = trail.found(&juliet, "quetzalcoatl 8999", 5).await;
     assert_eq!(found.len(), 1);
     let written = trail.vault.store().statistics().await.unwrap().bytes;
-    trail.vault.backup(&copy).await.unwrap();
+    trail.vault.backup(&copy, None, &[]).await.unwrap();
 
     // While it runs, journals and all; and again once it is closed.
     for round in 0..2 {

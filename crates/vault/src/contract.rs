@@ -17,7 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    Batch, Blind, Checkpoint, Expect, Micros, SealedEvent, SealedWrite, Sequence, Store, StoreError, Window,
+    Batch, Blind, Checkpoint, Expect, KeyUse, Micros, SealedEvent, SealedWrite, Sequence, Store, StoreError,
+    Window,
 };
 
 /// A future that a [`Bench`] returns.
@@ -395,7 +396,12 @@ async fn bodies_are_dropped(bench: &dyn Bench) {
         assert_eq!(SealedEvent { sealed: before.sealed.clone(), ..after.clone() }, *before);
         assert!(after.is_dropped() || after == before);
     }
-    let uses: Vec<_> = all.iter().map(|event| (event.sequence, event.key)).collect();
+    let uses = found.iter().map(|event| KeyUse {
+        sequence: event.sequence,
+        key: event.key,
+        dropped: event.is_dropped(),
+    });
+    let uses: Vec<KeyUse> = uses.collect();
     assert_eq!(store.key_uses(Sequence::ZERO, 100).await.unwrap(), uses);
     assert_eq!(store.key_uses(Sequence(7), 2).await.unwrap(), uses[7..9]);
     let odd = store.tagged_events(blind(3), Window::first(2)).await.unwrap();

@@ -113,6 +113,16 @@ impl Vault {
         Ok(())
     }
 
+    /// Which of these have keys of their own.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub async fn are_apart(&self, sequences: &[Sequence]) -> Result<Vec<Sequence>> {
+        let singles: BlindMap<Sequence> = sequences.iter().map(|at| (self.single(*at), *at)).collect();
+        let found = self.0.store.keys(singles.keys().copied().collect()).await?;
+        Ok(found.iter().filter_map(|(id, _)| singles.get(id).copied()).collect())
+    }
+
     /// Destroys the data keys of events up to `through`, and the keys of single events among those. What was set apart from
     /// them before (`apart`) goes with that to the copies of the keys, which open it in older backups. Call it where nobody
     /// seals with these keys: in the writer.

@@ -40,7 +40,7 @@ pub use keyring::{DataKey, KeyId};
 pub use master::{KeyError, MasterKey};
 pub use record::{Expect, Record, Version, Versioned, Write};
 pub use seal::{Nonces, SealError};
-pub use store::{Batch, Check, SealedRecord, SealedWrite, Statistics, Store, StoreError, Window};
+pub use store::{Batch, Check, KeyUse, SealedRecord, SealedWrite, Statistics, Store, StoreError, Window};
 pub use vault::Vault;
 
 /// What went right, or a [`VaultError`].

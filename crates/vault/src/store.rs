@@ -129,6 +129,17 @@ pub struct Check {
     pub faults: Vec<String>,
 }
 
+/// What needs a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The place of an event.
+    pub sequence: Sequence,
+    /// The data key that sealed it.
+    pub key: KeyId,
+    /// Whether its body has been dropped, so that it needs no key any more.
+    pub dropped: bool,
+}
+
 /// A backend.
 ///
 /// Implementations promise:
@@ -221,7 +232,7 @@ pub trait Store: Send + Sync + 'static {
     async fn forget(&self) -> Result<bool, StoreError>;
 
     /// Place and key of at most `limit` events after a place, oldest first: quicker than [`Store::scan`].
-    async fn key_uses(&self, after: Sequence, limit: usize) -> Result<Vec<(Sequence, KeyId)>, StoreError>;
+    async fn key_uses(&self, after: Sequence, limit: usize) -> Result<Vec<KeyUse>, StoreError>;
 
     /// Writes a consistent copy of the log and the records into the empty or absent folder `to` while the store stays in
     /// use. Records of the kinds in `without` stay out of it, and so do all keys.

@@ -228,13 +228,13 @@ async fn a_copy_of_the_keys_that_cannot_be_reached_is_named_and_caught_up_with_l
     let behind = |copies: Vec<vault::KeyCopy>| -> Vec<PathBuf> {
         copies.into_iter().filter(|copy| copy.behind.is_some()).map(|copy| copy.path).collect()
     };
-    assert_eq!(behind(vault.key_copies().await.unwrap()), [far.clone()]);
+    assert_eq!(behind(vault.key_copies().await.unwrap()), std::slice::from_ref(&far));
     assert!(!far.exists(), "an absent copy must not be made anew: it is elsewhere");
     vault.close().await;
 
     // It comes back, and the next destruction brings it up to date with all that it missed.
     let vault = open(&at("data")).await;
-    assert_eq!(behind(vault.key_copies().await.unwrap()), [far.clone()]);
+    assert_eq!(behind(vault.key_copies().await.unwrap()), std::slice::from_ref(&far));
     std::fs::rename(&away, &far).unwrap();
     vault.destroy_event_keys(&[group(&vault, "d")], &[], &[], Sequence(2)).await.unwrap();
     assert_eq!(behind(vault.key_copies().await.unwrap()), Vec::<PathBuf>::new());

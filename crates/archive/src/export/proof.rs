@@ -84,15 +84,16 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    fn of(event: &SealedEvent, key: &vault::DataKey, chosen: Chosen) -> Result<Self, ExportError> {
-        let plain = body::unseal(event, key)?;
+    fn of(event: &SealedEvent, own: &vault::Disclosure, chosen: Chosen) -> Result<Self, ExportError> {
+        let context = SealedEvent::context(event.sequence, event.writer, event.time, event.key, &event.tags);
+        let plain = own.open(&context, &event.sealed).map_err(VaultError::from)?;
         Ok(Self {
             sequence: event.sequence.0,
             writer: event.writer,
             time: event.time.0,
             key: hex(event.key.as_bytes()),
             tags: event.tags.iter().map(|tag| hex(tag.as_bytes())).collect(),
-            opener: STANDARD.encode(key.disclose(&event.sealed).map_err(VaultError::from)?.to_bytes()),
+            opener: STANDARD.encode(own.to_bytes()),
             body: STANDARD.encode(&plain),
             archive_id: chosen.archive_id,
             attachments: chosen.attachments,
@@ -197,9 +198,8 @@ impl<'a> Prover<'a> {
                 if !leaves.is_empty() {
                     lines.push(Line::Others { leaves: STANDARD.encode(std::mem::take(&mut leaves)) });
                 }
-                let key = self.vault.existing_keys(&[event.key]).await?.pop().flatten();
-                let key = key.ok_or(ExportError::Changed)?;
-                lines.push(Line::Event(Box::new(Shown::of(&event, &key, chosen)?)));
+                let own = self.vault.disclose(&event).await?.ok_or(ExportError::Changed)?;
+                lines.push(Line::Event(Box::new(Shown::of(&event, &own, chosen)?)));
             }
         }
         if hash != end.hash {

@@ -160,11 +160,10 @@ impl Follower {
                 return Ok(true);
             }
             read += events.len();
-            let ids: Vec<_> = events.iter().map(|event| event.key).collect();
-            let keys = self.vault.existing_keys(&ids).await?;
-            let batch = events.into_iter().zip(keys).map(|(event, key)| {
-                // An event whose key is gone has been erased, and one that does not open is for `verify` to report.
-                let item = key.and_then(|key| body::open(&event, &key).ok());
+            let sights = body::sight(&self.vault, &events).await?;
+            let batch = events.into_iter().zip(sights).map(|(event, sight)| {
+                // What is erased has no words, and what does not open is for `verify` to report.
+                let item = if let body::Sight::Whole(item) = sight { Some(item) } else { None };
                 let names = item.as_ref().map(Names::of).unwrap_or_default();
                 Indexed { sequence: event.sequence, tags: event.tags, item, text: None, names }
             });

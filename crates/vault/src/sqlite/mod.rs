@@ -26,8 +26,8 @@ use self::postings::Tail;
 use self::schema::error;
 use self::writer::{Copier, Job, Writer};
 use crate::{
-    Batch, Blind, Check, Checkpoint, Head, KeyId, Micros, SealedEvent, SealedRecord, Sequence, Statistics,
-    Store, StoreError, Version, Window,
+    Batch, Blind, Check, Checkpoint, Head, KeyId, KeyUse, Micros, SealedEvent, SealedRecord, Sequence,
+    Statistics, Store, StoreError, Version, Window,
 };
 
 pub(crate) use self::backup::{has_keys, must_be_empty};
@@ -303,7 +303,7 @@ impl Store for SqliteStore {
         self.ask(Job::Forget).await
     }
 
-    async fn key_uses(&self, after: Sequence, limit: usize) -> Result<Vec<(Sequence, KeyId)>, StoreError> {
+    async fn key_uses(&self, after: Sequence, limit: usize) -> Result<Vec<KeyUse>, StoreError> {
         self.read(move |db| reads::key_uses(&db.main, after, limit)).await
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{Blind, Checkpoint, Head, KeyId, Micros, SealedEvent, SealedRecord, Sequence, Tags};
+use crate::{Blind, Checkpoint, Head, KeyId, KeyUse, Micros, SealedEvent, SealedRecord, Sequence, Tags};
 
 fn event(row: &Row<'_>) -> rusqlite::Result<SealedEvent> {
     let tags = row.get_ref(5)?.as_blob()?;
@@ -105,16 +105,19 @@ pub(super) fn notes(db: &Connection, ids: &[KeyId]) -> rusqlite::Result<Vec<(Key
     Ok(found)
 }
 
-pub(super) fn key_uses(
-    db: &Connection,
-    after: Sequence,
-    limit: usize,
-) -> rusqlite::Result<Vec<(Sequence, KeyId)>> {
-    db.prepare_cached("SELECT sequence, key FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2")?
-        .query_map(params![after.0, limit], |row| {
-            Ok((Sequence(row.get(0)?), Blind::from_bytes(row.get(1)?)))
-        })?
-        .collect()
+pub(super) fn key_uses(db: &Connection, after: Sequence, limit: usize) -> rusqlite::Result<Vec<KeyUse>> {
+    // The length of a body is known without reading it.
+    db.prepare_cached(
+        "SELECT sequence, key, length(sealed) FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+    )?
+    .query_map(params![after.0, limit], |row| {
+        Ok(KeyUse {
+            sequence: Sequence(row.get(0)?),
+            key: Blind::from_bytes(row.get(1)?),
+            dropped: row.get::<_, usize>(2)? == SealedEvent::DROPPED,
+        })
+    })?
+    .collect()
 }
 
 fn checkpoint(row: &Row<'_>) -> rusqlite::Result<Checkpoint> {
