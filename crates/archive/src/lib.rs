@@ -54,6 +54,9 @@ pub use selection::{Portion, Selection, Walk};
 pub use vault::{Checkpoint, Micros, Sequence};
 pub use verify::{Fault, Report, verify, verify_against, verify_sealed};
 
+/// The kinds of records that the index is in. It can be made anew from the log.
+pub const INDEX_KINDS: [std::ops::RangeInclusive<u16>; 2] = [0x4101..=0x4102, 0x4110..=0x411f];
+
 /// Why the archive could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

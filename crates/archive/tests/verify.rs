@@ -278,16 +278,40 @@ async fn erasing_a_conversation_by_its_key_keeps_the_chain() {
     let kept = trail.say("romeo@a.example/x", "juliet@a.example", "kept").await;
     let erased = trail.say("tybalt@a.example/x", "juliet@a.example", "erased").await;
     let id = trail.vault.store().events(vec![erased.sequence]).await.unwrap()[0].key;
+    trail.vault.destroy_keys(&[id]).await.unwrap();
     trail.close().await;
-    let db = Connection::open(folder.path().join("keys.db")).unwrap();
-    assert_eq!(db.execute("DELETE FROM keys WHERE id = ?1", [id.as_bytes()]).unwrap(), 1);
-    drop(db);
 
     let trail = Trail::open(folder.path()).await;
     let page = trail.archive.history(&common::bare("juliet@a.example"), &Query::default()).await.unwrap();
     assert_eq!(page.items.iter().map(|item| item.sequence).collect::<Vec<_>>(), [kept.sequence]);
     let report = verify_sealed(&trail.vault, None, |_| {}).await.unwrap();
     assert!(report.is_whole(), "{:?}", report.faults);
+    trail.close().await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_took_is_not_taken_for_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path()).await;
+    let said = trail.say("romeo@a.example/x", "juliet@a.example", "kept").await;
+    let robbed = trail.say("tybalt@a.example/x", "juliet@a.example", "robbed of its key").await;
+    let gutted = trail.say("nurse@a.example/x", "juliet@a.example", "robbed of its body").await;
+    let event = trail.vault.store().events(vec![robbed.sequence]).await.unwrap().remove(0);
+    // The chain holds all the same: it covers no more than a digest.
+    trail.vault.store().drop_bodies(vec![gutted.sequence]).await.unwrap();
+    trail.close().await;
+    let db = Connection::open(folder.path().join("keys.db")).unwrap();
+    assert_eq!(db.execute("DELETE FROM keys WHERE id = ?1", [event.key.as_bytes()]).unwrap(), 1);
+    drop(db);
+
+    let trail = Trail::open(folder.path()).await;
+    let report = verify(&**trail.vault.store(), &trail.archive.public_key(), None, |_| {}).await.unwrap();
+    assert_eq!((report.dropped, report.faults), (1, vec![]));
+    let report = verify_sealed(&trail.vault, None, |_| {}).await.unwrap();
+    let dropped = Fault::Dropped { from: gutted.sequence, to: gutted.sequence };
+    assert_eq!(report.faults, [Fault::KeyMissing { sequence: robbed.sequence }, dropped]);
+    let page = trail.archive.history(&common::bare("juliet@a.example"), &Query::default()).await.unwrap();
+    assert_eq!(page.items.iter().map(|item| item.sequence).collect::<Vec<_>>(), [said.sequence]);
     trail.close().await;
 }
 

@@ -43,16 +43,25 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Keys(Keys),
     /// Copy everything into a new folder, while people go on talking. The master key is not part of it
+    ///
+    /// The keys that open it are kept apart, in one file for all backups beside DIR, because erasing something destroys
+    /// its key there, too. Keep that file: without it no backup can be read.
     Backup {
         /// The folder to make
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+        /// Where the file of the keys is or will be, instead of beside DIR
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
     },
     /// Put a backup in place as the data folder, which must be absent or empty
     Restore {
         /// The folder that `chancery backup` made
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+        /// The file of the keys, if it is not beside DIR
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
     },
     /// Look for trouble: configuration, permissions, keys, storage, certificate
     Doctor {

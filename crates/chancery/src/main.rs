@@ -52,8 +52,12 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, failure:
         Command::File(command) => commands::file::run(command, &sources, output).await,
         Command::Archive(command) => commands::archive::run(command, &sources, output).await,
         Command::Keys(command) => commands::keys::run(command, &sources, output).await,
-        Command::Backup { folder } => commands::backup::backup(&folder, &sources, output).await,
-        Command::Restore { folder } => commands::backup::restore(&folder, &sources, output).await,
+        Command::Backup { folder, keys } => {
+            commands::backup::backup(&folder, keys.as_deref(), &sources, output).await
+        }
+        Command::Restore { folder, keys } => {
+            commands::backup::restore(&folder, keys.as_deref(), &sources, output).await
+        }
         Command::Doctor { quick } => commands::doctor::run(quick, &sources, output).await,
     }
 }

@@ -66,6 +66,11 @@ pub struct Order {
 /// What the archive does not know itself.
 #[async_trait]
 pub trait Around: Send + Sync {
+    /// The moment at which policies are judged.
+    fn now(&self) -> Micros {
+        Micros::now()
+    }
+
     /// Reads the questions of holds.
     fn questions(&self) -> &dyn Questions;
 

@@ -96,7 +96,7 @@ pub(super) async fn plan(
 ) -> Result<Plan, EraseError> {
     let policies = Policies::new(vault.clone()).all().await?.value;
     let groups = |who: &jid::BareJid| around.groups(who);
-    let rules = Rules::new(policies, &groups, Micros::now());
+    let rules = Rules::new(policies, &groups, around.now());
     let end = vault.store().head().await.map_err(vault::VaultError::from)?;
     let end = end.map_or(Sequence::ZERO, |head| head.sequence);
     let mut plan = Plan { holds: held.holds(), ..Plan::default() };

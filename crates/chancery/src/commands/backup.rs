@@ -12,21 +12,36 @@ use crate::folder::{self, Absent};
 use crate::link::ask;
 use crate::output::{Output, text};
 
-pub(crate) async fn backup(to: &Path, sources: &Sources, output: &Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn backup(
+    to: &Path,
+    keys: Option<&Path>,
+    sources: &Sources,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
     // The server has another working directory.
-    let to = std::path::absolute(to).map_err(Failure::from_io(&to.display().to_string()))?;
-    let answer = ask(Request::Backup { to }, no_progress(), Absent::Refuse, sources, output).await?;
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(Failure::from_io(&path.display().to_string()));
+    let (to, keys) = (absolute(to)?, keys.map(absolute).transpose()?);
+    let answer = ask(Request::Backup { to, keys }, no_progress(), Absent::Refuse, sources, output).await?;
     output.value(&answer, |answer| {
         format!(
-            "{}: {} bytes. Keep the master key or its recovery phrase elsewhere: without it the backup cannot be read.",
+            "{}: {} bytes. The keys that open it are in {}, for all backups there: keep that file where you keep them, but \
+             copy it nowhere that an erasure should not reach. Keep the master key or its recovery phrase elsewhere: without \
+             it the backup cannot be read.",
             text(answer, "to"),
-            text(answer, "bytes")
+            text(answer, "bytes"),
+            text(answer, "keys")
         )
     });
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn restore(from: &Path, sources: &Sources, output: &Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn restore(
+    from: &Path,
+    keys: Option<&Path>,
+    sources: &Sources,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
     let config = Config::load(sources)?;
     if Client::connect(&config.admin_socket).await?.is_some() {
         return Err(Failure::refused("a server is running on this data folder; stop it first"));
@@ -37,7 +52,7 @@ pub(crate) async fn restore(from: &Path, sources: &Sources, output: &Output) -> 
             config.data.display()
         )));
     }
-    vault::restore(from, &config.data).await.map_err(|error| Failure::refused(error.to_string()))?;
+    vault::restore(from, keys, &config.data).await.map_err(|error| Failure::refused(error.to_string()))?;
     let opened = match folder::master_key(&config.key).await? {
         None => false,
         Some(_) => {

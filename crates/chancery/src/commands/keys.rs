@@ -79,7 +79,7 @@ async fn rotate(phrase_stdin: bool, sources: &Sources, output: &Output) -> Resul
         match file {
             Some(_) => format!(
                 "{count} keys are wrapped with a new master key. Its recovery phrase, shown only now:\n\n    {}\n\n\
-                 Backups from before need the old phrase.",
+                 A backup whose file of keys could not be reached just now still needs the old phrase.",
                 *phrase
             ),
             None => format!("{count} keys are wrapped with the new master key. Put it in place before the next start."),

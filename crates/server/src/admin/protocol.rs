@@ -113,10 +113,14 @@ pub enum Request {
         /// The recovery phrase of the new key. Secret.
         phrase: String,
     },
-    /// Copy everything to a new folder, while people go on talking: `{to, bytes}`.
+    /// Copy everything to a new folder, while people go on talking, and the keys to a file apart from it:
+    /// `{to, bytes, keys}`.
     Backup {
         /// An absolute path.
         to: PathBuf,
+        /// The file for the keys, an absolute path. Absent: one beside the folder, for all backups that are there.
+        #[serde(default)]
+        keys: Option<PathBuf>,
     },
     /// Look for trouble: `[{check, state, message}]`.
     Doctor,
