@@ -473,10 +473,13 @@ async fn only_one_erasure_is_under_way_and_people_talk_meanwhile() {
         trail.outcomes.recv().await.unwrap();
     }
     let archive = trail.archive.clone();
+    let (began, mut begun) = tokio::sync::mpsc::unbounded_channel();
     let work = tokio::spawn(async move {
-        let job = archive.erase(forget_romeo(), &Company::default(), &|_, _| {}).await.unwrap();
+        let told = move |_, _| _ = began.send(());
+        let job = archive.erase(forget_romeo(), &Company::default(), &told).await.unwrap();
         job.events
     });
+    begun.recv().await.unwrap();
     // What he says while it is under way is said after the request, and with a key that may be on its way out.
     let mut said = Vec::new();
     while !work.is_finished() {

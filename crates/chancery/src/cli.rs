@@ -211,6 +211,60 @@ pub(crate) enum Archive {
         #[arg(short = 'o', long = "output", value_name = "FILE")]
         to: PathBuf,
     },
+    /// Matters: the reasons for which other people's words may be read
+    #[command(subcommand)]
+    Matter(Matter),
+    /// Holds: what must not vanish, whatever a policy or a person wishes
+    #[command(subcommand)]
+    Hold(Hold),
+    /// Carry out the retention policies: erase what is older than they let it be, unless it is held
+    #[command(args_conflicts_with_subcommands = true)]
+    Retain {
+        #[command(subcommand)]
+        command: Option<Retain>,
+        #[command(flatten)]
+        who: Who,
+        /// Only show what would go and what is in the way
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Erase all that a person said, and their files, in the archive and in all backups (GDPR 17)
+    ///
+    /// What is held, or must be kept by a policy's minimum, stays; the signed certificate says what and why.
+    Erase {
+        /// Whose words: NAME, or NAME@DOMAIN where the server has several domains
+        person: String,
+        /// Who asked for it, and when
+        #[arg(long)]
+        reason: String,
+        /// Write the certificate to this file
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
+        #[command(flatten)]
+        who: Who,
+        /// Only show what would go and what is in the way
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show all erasures
+    Erasures {
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Check a certificate of an erasure, with the public key alone
+    Certificate {
+        /// The file
+        file: PathBuf,
+        /// The key that `chancery archive key` shows
+        #[arg(long, value_name = "HEX")]
+        public_key: String,
+    },
     /// Who read other people's words, and who used the power to. Reading this is on record, too
     Audit {
         #[command(flatten)]
@@ -335,6 +389,131 @@ pub(crate) enum Review {
         /// csv (the decisions) or html (a page to print); without, a summary, or JSON with --json
         #[arg(long, value_name = "FORMAT")]
         format: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Matter {
+    /// Open a matter
+    Open {
+        #[command(flatten)]
+        brief: Brief,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Change a matter. It must be approved anew then
+    Change {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        brief: Brief,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Show all matters
+    List {
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Show a matter with all that was done to it
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Approve a matter that somebody else opened
+    Approve(Step),
+    /// Refuse a matter
+    Refuse(Step),
+    /// Close a matter. Its holds stay until they are released
+    Close(Step),
+    /// Open a closed matter again. It must be approved anew then
+    Reopen(Step),
+}
+
+#[derive(Args)]
+pub(crate) struct Step {
+    /// Its id
+    pub(crate) id: String,
+    /// What to note
+    #[arg(long)]
+    pub(crate) note: Option<String>,
+    #[command(flatten)]
+    pub(crate) who: Who,
+}
+
+#[derive(Args)]
+pub(crate) struct Brief {
+    /// What people call it
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Why other people's words must be read
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// A person that it is about; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) custodian: Vec<String>,
+    /// A room that it is about; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) room: Vec<String>,
+    /// What the words must match, in the language of search
+    #[arg(long)]
+    pub(crate) question: Option<String>,
+    /// Not older than this, as 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// Not younger than this
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Who may read; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) reader: Vec<String>,
+    /// How many others must approve before anybody may
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) approvals: u32,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Hold {
+    /// Hold all that a matter covers, and what it comes to cover
+    Place {
+        /// The matter's id
+        matter: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Release a hold. Nothing is deleted by that
+    Release(Step),
+    /// Show all holds
+    List {
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Retain {
+    /// Show the policies
+    List {
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Set how long something must be kept, and may be. Without either, there is no policy about it any more
+    Set {
+        /// everything, network:DOMAIN, group:NAME, person:ADDRESS or room:ADDRESS
+        subject: String,
+        /// Days for which it must be kept
+        #[arg(long, value_name = "DAYS")]
+        min: Option<u32>,
+        /// Days after which it must go
+        #[arg(long, value_name = "DAYS")]
+        max: Option<u32>,
+        /// Which law or rule says so
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        who: Who,
     },
 }
 

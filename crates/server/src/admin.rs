@@ -5,6 +5,7 @@
 //! server on an open data folder, so every command has one implementation.
 
 mod ask;
+mod keep;
 mod client;
 mod doctor;
 mod operations;
@@ -24,10 +25,12 @@ use serde_json::Value;
 pub use ask::{Ask, Caller};
 pub use client::Client;
 pub use doctor::{Finding, State};
+pub use keep::Keep;
 pub use operations::{Operations, Running};
 pub use protocol::{Fault, FaultKind, NewPerson, Order, Reply, Request};
 pub use review::ReviewAsk;
 pub use socket::{AdminSocket, SocketError};
+pub use archive::erase::check_certificate;
 pub use trail::{parse_key, verify_store};
 
 /// Carries out requests.

@@ -142,6 +142,11 @@ impl Post {
         Ok(())
     }
 
+    /// The archive that it keeps.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
     /// Puts something on record that is sent to nobody, and waits until it is durable.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod audit;
 mod export;
+mod keep;
 mod review;
 
 use std::path::{Path, PathBuf};
@@ -61,6 +62,18 @@ pub(crate) async fn run(command: Archive, sources: &Sources, output: &Output) ->
             output.value(&key, |key| text(key, "public_key"));
             Ok(ExitCode::SUCCESS)
         }
+        Archive::Matter(command) => keep::matter(command, sources, output).await,
+        Archive::Hold(command) => keep::hold(command, sources, output).await,
+        Archive::Retain { command: Some(command), .. } => keep::policies(command, sources, output).await,
+        Archive::Retain { command: None, who, dry_run, yes } => {
+            keep::retain(&who, dry_run, yes, sources, output).await
+        }
+        Archive::Erase { person, reason, certificate, who, dry_run, yes } => {
+            let order = keep::Order { person, reason, certificate, dry_run, yes };
+            keep::erase(&who, order, sources, output).await
+        }
+        Archive::Erasures { who } => keep::erasures(&who, sources, output).await,
+        Archive::Certificate { file, public_key } => keep::certificate(&file, &public_key, output),
         Archive::Audit { who, by, matter, limit } => {
             audit::run(&who, audit::Filter { by, matter, limit }, sources, output).await
         }

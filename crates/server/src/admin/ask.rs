@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::Progress;
 use super::review::{self, ReviewAsk};
+use super::{Keep, Progress, keep};
 use crate::office::{Actor, AuditQuery, Credentials, ExportView, ExportWish, Office, Parcel, Refusal};
 
 /// Who asks.
@@ -75,6 +75,8 @@ pub enum Ask {
         /// The file to be made, an absolute path.
         to: PathBuf,
     },
+    /// About matters, holds, retention and erasure.
+    Keep(Keep),
 }
 
 impl Ask {
@@ -84,6 +86,7 @@ impl Ask {
             Self::Audit { .. } => "audit",
             Self::Review(_) => "review",
             Self::Export { .. } => "export",
+            Self::Keep(keep) => keep.name(),
         }
     }
 }
@@ -117,6 +120,7 @@ pub(super) async fn carry_out(
             let parcel = office.export(actor, ExportWish { matter, form, title }).await?;
             Ok(json!(write(parcel, &to, progress).await?))
         }
+        Ask::Keep(keep) => keep::carry_out(office, actor, keep, progress).await,
     }
 }
 

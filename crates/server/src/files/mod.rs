@@ -35,12 +35,13 @@ pub use self::check::{Check, check};
 pub use self::fetch::Found;
 pub use self::record::{File, Share, Slot, State};
 pub use self::request::in_url;
+pub use self::trail::NS;
 use self::service::UploadService;
 use self::upload::{Claims, Parked};
 pub use self::upload::{Part, Refused, Upload};
 use crate::config::{self, Config};
 use crate::http::Origin;
-use crate::post::Post;
+use crate::post::{Post, Trail};
 use crate::router::Router;
 
 /// See the module. Cheap to clone.
@@ -152,25 +153,7 @@ impl Files {
     /// # Errors
     /// See [`EraseError`].
     pub async fn erase(&self, name: BlobName) -> Result<(), EraseError> {
-        let found = self.file(name).await?.ok_or(EraseError::Unknown)?;
-        if !matches!(found.value.state, State::Kept { .. }) {
-            return Err(EraseError::Unknown);
-        }
-        let file = found.value;
-        let owner = file.owner.clone();
-        let event = trail::erasure(&file, name);
-        let erased =
-            File { name: String::new(), type_: None, state: State::Erased { at: Micros::now() }, ..file };
-        let writes = vec![
-            Write::put("", &key(name), &erased, Expect::Version(found.version))?,
-            Write::delete::<Share>(owner.as_str(), &key(name), Expect::Any),
-            // Until the content is gone, the next start finds it here.
-            Write::put("", &key(name), &Slot { owner, expires: Micros(0) }, Expect::Any)?,
-        ];
-        self.0.post.record(archive::Draft { writes, ..event }).await?;
-        self.0.blobs.erase(name).await?;
-        self.0.vault.apply(vec![Write::delete::<Slot>("", &key(name), Expect::Any)]).await?;
-        Ok(())
+        erase(&self.0.vault, self.0.post.trail(), name).await
     }
 
     /// The token that goes with a slot's PUT. It follows from the id, so nobody has to keep it.
@@ -183,6 +166,33 @@ impl Files {
         let base = self.0.origin.url(domain)?;
         Some(format!("{base}/upload/{id}/{}", request::in_url(name)))
     }
+}
+
+/// Destroys a file's key and content, after an event says so, with or without a running server. Its record stays, without
+/// what it was called.
+///
+/// # Errors
+/// See [`EraseError`].
+pub async fn erase(vault: &Vault, trail: &Trail, name: BlobName) -> Result<(), EraseError> {
+    let found = vault.get::<File>("", &key(name)).await?.ok_or(EraseError::Unknown)?;
+    if !matches!(found.value.state, State::Kept { .. }) {
+        return Err(EraseError::Unknown);
+    }
+    let file = found.value;
+    let owner = file.owner.clone();
+    let event = self::trail::erasure(&file, name);
+    let erased =
+        File { name: String::new(), type_: None, state: State::Erased { at: Micros::now() }, ..file };
+    let writes = vec![
+        Write::put("", &key(name), &erased, Expect::Version(found.version))?,
+        Write::delete::<Share>(owner.as_str(), &key(name), Expect::Any),
+        // Until the content is gone, the next start finds it here.
+        Write::put("", &key(name), &Slot { owner, expires: Micros(0) }, Expect::Any)?,
+    ];
+    trail.record(archive::Draft { writes, ..event }).await?;
+    vault.blobs().erase(name).await?;
+    vault.apply(vec![Write::delete::<Slot>("", &key(name), Expect::Any)]).await?;
+    Ok(())
 }
 
 /// The key of a file's records.

@@ -14,7 +14,7 @@ use crate::post::stored;
 use crate::xml::{With, el};
 
 /// The namespace of these events.
-const NS: &str = "urn:chancery:files:0";
+pub const NS: &str = "urn:chancery:files:0";
 
 /// The owner has uploaded a file.
 pub fn upload(file: &File, name: BlobName, sha256: &str) -> Draft {

@@ -13,10 +13,13 @@
 
 pub mod access;
 mod actor;
+mod around;
 mod audit;
+mod docket;
 mod emergency;
 mod export;
 mod factor;
+mod keeping;
 mod matters;
 mod people;
 mod refusal;
@@ -38,11 +41,13 @@ use vault::Vault;
 pub use access::{Right, Rights};
 pub use actor::{Actor, Door};
 pub use audit::{AuditItem, AuditPage, AuditQuery, MOST as MOST_AUDITED};
+pub use docket::{ApprovalView, ChangeView, HoldView, MatterBrief, MatterView};
 pub use emergency::{Emergency, all as emergencies};
 pub use export::{ExportView, ExportWish, Parcel};
 pub(crate) use factor::Factor;
 pub use factor::{Enrolment, FactorView};
 pub use people::{Newcomer, Person};
+pub use keeping::{ErasureView, KeptView, LineView, PlanView, PolicyRule, PolicyView};
 pub use refusal::Refusal;
 pub(crate) use review::watch as supervise;
 pub use review::{

@@ -2,7 +2,7 @@
 //! is durable on the audit chain.
 
 use archive::review::{ReviewError, ReviewItem, Reviewer, Reviews};
-use archive::{Act, Archive, Deed, Matter, Matters};
+use archive::{Act, Archive, Deed, Holds, Matter, Matters, Policies};
 use jid::Jid;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -76,6 +76,26 @@ impl Shelves {
     /// Supervision's follower, which shows nobody anything.
     pub(super) fn follower(&self) -> &Reviews {
         &self.reviews
+    }
+
+    /// The holds, which hold places and nobody's words.
+    pub(super) async fn holds(&self) -> Result<Holds, Refusal> {
+        Ok(self.trail().await?.holds())
+    }
+
+    /// How long things are kept.
+    pub(super) async fn policies(&self) -> Result<Policies, Refusal> {
+        Ok(self.trail().await?.policies())
+    }
+
+    /// What was erased, by count and reason.
+    pub(super) async fn erasures(&self) -> Result<Vec<archive::erase::Job>, Refusal> {
+        Ok(self.trail().await?.erasures().await?)
+    }
+
+    /// For completing what somebody had the right to begin.
+    pub(super) async fn unfinished(&self) -> Result<&Trail, Refusal> {
+        self.trail().await
     }
 
     pub(super) async fn record(&self, act: Act) -> Result<(), Refusal> {

@@ -41,6 +41,9 @@ pub(super) async fn sweep(people: People, office: Office, mut stop: watch::Recei
     if let Err(error) = office.tell_of_emergencies().await {
         tracing::warn!(%error, "the officers could not be told what happened while no server ran");
     }
+    if let Err(error) = office.complete_erasures().await {
+        tracing::error!(%error, "an erasure that was cut off could not be completed; the next start tries again");
+    }
     let mut ticks = tokio::time::interval(SWEEP);
     let mut hours = tokio::time::interval(SWEEP * 60);
     loop {

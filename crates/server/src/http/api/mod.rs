@@ -9,6 +9,8 @@ mod describe;
 mod export;
 mod extract;
 mod groups;
+mod keeping;
+mod matters;
 mod me;
 mod origin;
 mod pace;
@@ -108,6 +110,8 @@ fn subjects() -> OpenApiRouter<Arc<Api>> {
         .merge(audit::routes())
         .merge(review::routes())
         .merge(export::routes())
+        .merge(matters::routes())
+        .merge(keeping::routes())
 }
 
 /// All of it, to be nested at [`ROOT`].
