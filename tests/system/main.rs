@@ -20,6 +20,7 @@ mod conference;
 mod crash;
 mod desktop;
 mod disk;
+mod erasure;
 mod files;
 mod hostile;
 mod invite;

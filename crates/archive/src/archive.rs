@@ -225,10 +225,6 @@ impl<T: Send + 'static> Archive<T> {
         Policies::new(self.0.vault.clone())
     }
 
-    pub(crate) fn vault(&self) -> &Vault {
-        &self.0.vault
-    }
-
     /// Whose turn it is to erase.
     pub(crate) fn erasing(&self) -> &Semaphore {
         &self.0.erasing

@@ -5,9 +5,9 @@
 //! server on an open data folder, so every command has one implementation.
 
 mod ask;
-mod keep;
 mod client;
 mod doctor;
+mod keep;
 mod operations;
 mod protocol;
 mod review;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+pub use archive::erase::check_certificate;
 pub use ask::{Ask, Caller};
 pub use client::Client;
 pub use doctor::{Finding, State};
@@ -30,7 +31,6 @@ pub use operations::{Operations, Running};
 pub use protocol::{Fault, FaultKind, NewPerson, Order, Reply, Request};
 pub use review::ReviewAsk;
 pub use socket::{AdminSocket, SocketError};
-pub use archive::erase::check_certificate;
 pub use trail::{parse_key, verify_store};
 
 /// Carries out requests.

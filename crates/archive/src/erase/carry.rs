@@ -16,6 +16,8 @@ const CHUNK: usize = 512;
 const SCAN: usize = 10_000;
 /// Keys destroyed at a time.
 const KEYS: usize = 256;
+/// Events taken out of the index at a time.
+const FORGOTTEN: usize = 100_000;
 /// How often it is tried to empty the journal while somebody reads, and the pause between.
 const TRIES: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -116,6 +118,16 @@ impl<T: Send + 'static> Carrier<'_, T> {
         }
         // A backup of hours, say. The journal starts over when it is done.
         tracing::warn!("somebody reads an older state for long; the journal is emptied later");
+        Ok(())
+    }
+
+    /// Takes what goes out of the index of words.
+    pub(super) async fn clear_index(&self) -> Result<(), EraseError> {
+        let mut places = self.goes.iter().peekable();
+        while places.peek().is_some() {
+            // Each call writes anew what parts of the index it touches.
+            self.archive.forget(places.by_ref().take(FORGOTTEN).collect()).await?;
+        }
         Ok(())
     }
 

@@ -293,6 +293,7 @@ impl<T: Send + 'static> Archive<T> {
             }
             let touched: Vec<BareJid> = job.touched.iter().filter_map(|who| BareJid::new(who).ok()).collect();
             carrier.clear_spool(&touched).await?;
+            carrier.clear_index().await?;
             around.forget(&carrier.goes, &touched).await.map_err(EraseError::Around)?;
             self.advance(&mut job, &mut version, Stage::Cleared).await?;
         }

@@ -276,8 +276,8 @@ impl Office {
         };
         if let Some(question) = &brief.question {
             let language = archive::search::Language { patterns: true, ..Default::default() };
-            archive::Questions::read(&language, question)
-                .map_err(|words| Refusal::invalid("/question", words))?;
+            let read = archive::Questions::read(&language, question);
+            drop(read.map_err(|words| Refusal::invalid("/question", words))?);
         }
         Ok(Brief {
             name: brief.name.clone(),

@@ -144,13 +144,15 @@ impl Office {
     /// # Errors
     /// The right is missing; it contradicts itself; it cannot be put on record.
     pub async fn set_policy(&self, actor: &Actor, rule: PolicyRule) -> Result<Vec<PolicyView>, Refusal> {
-        let subject: Subject = rule.subject.parse().map_err(|words: String| Refusal::invalid("/subject", words))?;
+        let subject: Subject =
+            rule.subject.parse().map_err(|words: String| Refusal::invalid("/subject", words))?;
         let entry = Entry { deed: Deed::Retain, details: json!({ "do": "set", "policy": rule }) };
         let licence = self.licence(actor, Right::Retain, None, entry).await?;
         let policies = self.0.shelves.policies().await?;
         let version = policies.all().await?.version;
         let PolicyRule { minimum, maximum, reason, .. } = rule;
-        let policy = Policy { subject, minimum, maximum, reason, by: licence.by().clone(), at: Micros::now() };
+        let policy =
+            Policy { subject, minimum, maximum, reason, by: licence.by().clone(), at: Micros::now() };
         policies.set(policy, version).await?;
         self.list_policies(actor).await
     }
@@ -207,7 +209,10 @@ impl Office {
     ) -> Result<ErasureView, Refusal> {
         let person = self.read_address("/person", person)?;
         if reason.trim().is_empty() {
-            return Err(Refusal::invalid("/reason", "an erasure needs a reason: who asked for it, and when?"));
+            return Err(Refusal::invalid(
+                "/reason",
+                "an erasure needs a reason: who asked for it, and when?",
+            ));
         }
         // What is gone cannot be brought back, so a program's token is not enough.
         actor.must(Right::Erase)?;

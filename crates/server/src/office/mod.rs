@@ -46,8 +46,8 @@ pub use emergency::{Emergency, all as emergencies};
 pub use export::{ExportView, ExportWish, Parcel};
 pub(crate) use factor::Factor;
 pub use factor::{Enrolment, FactorView};
-pub use people::{Newcomer, Person};
 pub use keeping::{ErasureView, KeptView, LineView, PlanView, PolicyRule, PolicyView};
+pub use people::{Newcomer, Person};
 pub use refusal::Refusal;
 pub(crate) use review::watch as supervise;
 pub use review::{

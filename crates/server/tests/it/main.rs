@@ -22,6 +22,7 @@ mod invitations;
 mod management;
 mod office_audit;
 mod office_export;
+mod office_keeping;
 mod office_people;
 mod office_sessions;
 mod office_tokens;

@@ -24,11 +24,7 @@ async fn ask(
     ask_office(who, Ask::Keep(keep), progress, sources, output).await
 }
 
-pub(crate) async fn matter(
-    command: Matter,
-    sources: &Sources,
-    output: &Output,
-) -> Result<ExitCode, Failure> {
+pub(crate) async fn matter(command: Matter, sources: &Sources, output: &Output) -> Result<ExitCode, Failure> {
     let decide = |step: Step, granted| {
         let Step { id, note, who } = step;
         (who, Keep::DecideMatter { id, granted, note })
@@ -77,7 +73,12 @@ pub(crate) async fn matter(
         for change in matter["history"].as_array().into_iter().flatten() {
             let note = text(change, "note");
             let note = if note.is_empty() { note } else { format!(": {note}") };
-            lines.push(format!("{} {} {}{note}", text(change, "at"), text(change, "by"), text(change, "step")));
+            lines.push(format!(
+                "{} {} {}{note}",
+                text(change, "at"),
+                text(change, "by"),
+                text(change, "step")
+            ));
         }
         lines.join("\n")
     });
@@ -114,13 +115,17 @@ pub(crate) async fn hold(command: Hold, sources: &Sources, output: &Output) -> R
             let hold = ask(&who, Keep::PlaceHold { matter }, bar.progress(), sources, output).await;
             drop(bar);
             output.value(&hold?, |hold| {
-                format!("{}: holds {} events, and what is still to be said", text(hold, "id"), text(hold, "events"))
+                format!(
+                    "{}: holds {} events, and what is still to be said",
+                    text(hold, "id"),
+                    text(hold, "events")
+                )
             });
         }
         Hold::Release(Step { id, note, who }) => {
-            let hold =
-                ask(&who, Keep::ReleaseHold { id, note }, no_progress(), sources, output).await?;
-            output.value(&hold, |hold| format!("{}: released. Nothing was deleted by that", text(hold, "id")));
+            let hold = ask(&who, Keep::ReleaseHold { id, note }, no_progress(), sources, output).await?;
+            output
+                .value(&hold, |hold| format!("{}: released. Nothing was deleted by that", text(hold, "id")));
         }
     }
     Ok(ExitCode::SUCCESS)
