@@ -242,7 +242,7 @@ impl<T: Send + 'static> Archive<T> {
     /// # Errors
     /// [`ArchiveError::NotFound`] if a message that the query names is not in this archive.
     pub async fn history(&self, owner: &BareJid, query: &Query) -> Result<Page> {
-        history::history(&self.0.vault, owner, query).await
+        history::history(&self.0.vault, Some(&self.0.index), owner, query).await
     }
 
     /// The first and the last message of someone's history (XEP-0313 §7, metadata); `None` if there is none.

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use jid::{BareJid, Jid};
 use vault::{Blind, Micros, SealedEvent, Sequence, Vault, Window};
 
+use crate::index::Index;
+use crate::search::{self, Company, Question};
 use crate::{ArchiveError, Ledger, Result, body};
 
 /// Which messages of one archive, and in what portions. All conditions hold together.
@@ -17,6 +19,8 @@ pub struct Query {
     pub with: Option<Jid>,
     /// Only what this account sent, whatever the stanza shows.
     pub by: Option<BareJid>,
+    /// Only what answers this question.
+    pub words: Option<Words>,
     /// Not older than this.
     pub start: Option<Micros>,
     /// Not younger than this.
@@ -35,12 +39,22 @@ pub struct Query {
     pub count: bool,
 }
 
+/// A question to a history, and what is known of the company.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// The question.
+    pub question: Question,
+    /// Who is who, and what the reader may know of it.
+    pub company: Company,
+}
+
 impl Default for Query {
     fn default() -> Self {
         Self {
             ledger: Ledger::default(),
             with: None,
             by: None,
+            words: None,
             start: None,
             end: None,
             after: None,
@@ -99,7 +113,13 @@ pub(crate) fn pair_tag(vault: &Vault, one: &str, other: &str) -> Blind {
     vault.blind("pair", &if one <= other { [one, other] } else { [other, one] })
 }
 
-pub(crate) async fn history(vault: &Vault, owner: &BareJid, query: &Query) -> Result<Page> {
+/// Without the index, a question is asked of every message.
+pub(crate) async fn history(
+    vault: &Vault,
+    index: Option<&Index>,
+    owner: &BareJid,
+    query: &Query,
+) -> Result<Page> {
     let mine = owner_tag(vault, owner, query.ledger);
     let named = query.after.iter().chain(&query.before).chain(query.ids.iter().flatten());
     let named: Vec<Sequence> = named.copied().collect();
@@ -125,7 +145,10 @@ pub(crate) async fn history(vault: &Vault, owner: &BareJid, query: &Query) -> Re
         },
     };
 
-    let source = Source::new(vault, owner, mine, query);
+    let mut source = Source::new(vault, owner, mine, query);
+    if let (Some(words), Some(index)) = (&query.words, index) {
+        source.propose(index, &words.question, mine).await?;
+    }
     let mut page = Page::default();
     if query.limit > 0 {
         // One more than asked for tells whether there are more.
@@ -146,8 +169,8 @@ pub(crate) async fn history(vault: &Vault, owner: &BareJid, query: &Query) -> Re
 /// The first and the last message of an archive.
 pub(crate) async fn span(vault: &Vault, owner: &BareJid) -> Result<Option<(Item, Item)>> {
     let query = |backwards| Query { limit: 1, backwards, ..Query::default() };
-    let first = history(vault, owner, &query(false)).await?.items.pop();
-    let last = history(vault, owner, &query(true)).await?.items.pop();
+    let first = history(vault, None, owner, &query(false)).await?.items.pop();
+    let last = history(vault, None, owner, &query(true)).await?.items.pop();
     Ok(first.zip(last))
 }
 
@@ -167,6 +190,7 @@ struct Source<'a> {
     /// Decided inside the seal.
     with: Option<&'a Jid>,
     by: Option<&'a BareJid>,
+    words: Option<&'a Words>,
     ids: Option<Vec<Sequence>>,
 }
 
@@ -180,12 +204,26 @@ impl<'a> Source<'a> {
         let (with, by) = (query.with.as_ref(), query.by.as_ref());
         let peers = [with.map(Jid::to_bare), by.cloned()];
         let peer = peers.into_iter().flatten().find(|peer| peer != owner);
-        let mut source = Self { vault, owner, tag: mine, mine: None, with, by, ids };
+        let mut source =
+            Self { vault, owner, tag: mine, mine: None, with, by, words: query.words.as_ref(), ids };
         if let (Some(peer), None) = (peer, &source.ids) {
             source.tag = pair_tag(vault, owner.as_str(), peer.as_str());
             source.mine = Some(mine);
         }
         source
+    }
+
+    /// Looks at what the index proposes for a question, and at what it has not reached, instead of at the whole book.
+    async fn propose(&mut self, index: &Index, question: &Question, mine: Blind) -> Result<()> {
+        let head = self.vault.store().head().await?.map_or(Sequence::ZERO, |head| head.sequence);
+        let places = search::candidates(index, question, mine, head).await?;
+        self.ids = Some(match self.ids.take() {
+            Some(ids) => ids.into_iter().filter(|id| places.binary_search(id).is_ok()).collect(),
+            None => places,
+        });
+        // The index may be wrong about whose they are.
+        self.mine = Some(mine);
+        Ok(())
     }
 
     /// Whether every event with the tag matches, so that counting needs no keys.
@@ -196,6 +234,7 @@ impl<'a> Source<'a> {
     fn matches(&self, item: &Item) -> bool {
         self.by.is_none_or(|by| item.from.to_bare() == *by)
             && self.with.is_none_or(|with| self.is_with(with, item))
+            && self.words.is_none_or(|words| words.question.matches(item, &words.company))
     }
 
     fn is_with(&self, with: &Jid, item: &Item) -> bool {

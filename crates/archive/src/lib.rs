@@ -41,7 +41,7 @@ pub use archive::{Archive, Options};
 pub use audit::{Act, Audited, Deed};
 pub use chain::public_key;
 pub use entry::{AppendError, Archived, Conversation, Draft, Entry, Ledger, Outcome, Receipt};
-pub use history::{Item, Page, Query};
+pub use history::{Item, Page, Query, Words};
 pub use hold::{Filter, Held, Hold, HoldError, Holds, Questions, Release};
 pub use id::StanzaId;
 pub use index::Indexing;

@@ -99,6 +99,17 @@ impl Fates {
         }
         Ok(())
     }
+
+    /// Leaves out what has been taken back.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn omit(&self, owner: &BareJid, items: &mut Vec<Item>) -> Result<(), VaultError> {
+        let places: Vec<String> = items.iter().map(|item| item.sequence.to_string()).collect();
+        let mut fates = self.vault.get_many::<Fate>(owner.as_str(), &places).await?.into_iter();
+        items.retain(|_| fates.next().flatten().is_none());
+        Ok(())
+    }
 }
 
 /// What is left to see (XEP-0424 §5.1).

@@ -13,6 +13,7 @@ use xmpp_parsers::ns;
 
 use crate::clock;
 use crate::fates::Fates;
+use crate::fulltext;
 use crate::iq::{Answer, Handler, Place, Request, bad_request};
 use crate::outbox::{Bounds, Class, Parcel};
 use crate::post::{Trail, disk_error};
@@ -129,6 +130,10 @@ impl History {
         if let Some(room) = book.room {
             room.narrow(book.owner, &mut query)?;
         }
+        if let Some(text) = &wanted.text {
+            let reveals = book.room.is_some_and(|room| room.open_names);
+            query.words = Some(fulltext::read(text, book.reader, book.owner, reveals)?);
+        }
         // Zero asks for the count alone (XEP-0059 §2.7).
         let only_count = query.limit == 0;
         query.limit = query.limit.max(1);
@@ -152,7 +157,12 @@ impl History {
         if let Some(count) = page.count {
             set = set.append(text("count", ns::RSM, count.to_string()));
         }
-        self.fates.veil(book.owner, &mut page.items).await.map_err(|error| disk_error(&error))?;
+        match query.words {
+            // That it was found would say what was taken back.
+            Some(_) => self.fates.omit(book.owner, &mut page.items).await,
+            None => self.fates.veil(book.owner, &mut page.items).await,
+        }
+        .map_err(|error| disk_error(&error))?;
         if payload.has_child("present", PRESENT) {
             present::collate(&self.trail, book.owner, &mut page.items).await.map_err(archive_error)?;
         }
@@ -207,6 +217,7 @@ impl History {
         }
         let mut wanted = Wanted {
             query: Query { limit: PAGE, ..Query::default() },
+            text: None,
             flip: query.has_child("flip-page", MAM),
         };
         let known = &mut wanted.query;
@@ -217,7 +228,10 @@ impl History {
                     .filter(|child| child.is("value", ns::DATA_FORMS))
                     .map(Element::text)
                     .collect();
-                self.field(known, field.attr("var").unwrap_or_default(), &values)?;
+                match field.attr("var").unwrap_or_default() {
+                    fulltext::FIELD => wanted.text = values.into_iter().find(|text| !text.trim().is_empty()),
+                    name => self.field(known, name, &values)?,
+                }
             }
         }
         let Some(set) = query.get_child("set", ns::RSM) else { return Ok(wanted) };
@@ -298,6 +312,8 @@ impl RoomBook {
 
 struct Wanted {
     query: Query,
+    /// What the messages must say (XEP-0431).
+    text: Option<String>,
     flip: bool,
 }
 
@@ -343,7 +359,10 @@ fn form() -> Element {
         .with("type", "form")
         .append(field("FORM_TYPE", "hidden").append(text("value", ns::DATA_FORMS, MAM)).build())
         .append(field("with", "jid-single").build())
-        .append_all(["start", "end", "before-id", "after-id"].map(|var| field(var, "text-single").build()))
+        .append_all(
+            ["start", "end", "before-id", "after-id", fulltext::FIELD]
+                .map(|var| field(var, "text-single").build()),
+        )
         .append(
             field("ids", "list-multi")
                 .append(

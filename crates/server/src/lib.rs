@@ -16,6 +16,7 @@ mod courier;
 pub mod directory;
 mod fates;
 pub mod files;
+mod fulltext;
 mod history;
 pub mod http;
 mod invitations;

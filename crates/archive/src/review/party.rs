@@ -28,7 +28,7 @@ pub(super) async fn is_party(vault: &Vault, item: &ReviewItem, who: &BareJid) ->
         backwards: true,
         ..Query::default()
     };
-    let page = history::history(vault, &item.to.to_bare(), &query).await?;
+    let page = history::history(vault, None, &item.to.to_bare(), &query).await?;
     // What each of their devices did last. Whoever's going is not on record counts as in.
     let mut devices: HashMap<Jid, bool> = HashMap::new();
     for happening in page.items {

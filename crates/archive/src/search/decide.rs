@@ -63,6 +63,29 @@ pub struct Bare;
 
 impl Context for Bare {}
 
+/// A context that knows who is of the company.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Company {
+    /// Its domains; their subdomains are its own, too.
+    pub domains: Vec<String>,
+    /// See [`Context::reveals`].
+    pub reveals: bool,
+}
+
+impl Context for Company {
+    fn is_external(&self, address: &Jid) -> bool {
+        let domain = address.domain().as_str();
+        let ours = |own: &String| {
+            domain == own || domain.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.'))
+        };
+        !self.domains.iter().any(ours)
+    }
+
+    fn reveals(&self) -> bool {
+        self.reveals
+    }
+}
+
 /// Holds and the like read their questions so. They know nothing but the message.
 impl crate::Questions for super::Language {
     fn read(&self, question: &str) -> Result<crate::Filter, String> {

@@ -53,6 +53,25 @@ pub(crate) async fn find(
     Ok(findings)
 }
 
+/// The places in one book that may answer a question, oldest first: what the index proposes, and all that it has not
+/// reached.
+pub(crate) async fn candidates(
+    index: &Index,
+    question: &Question,
+    book: Blind,
+    head: Sequence,
+) -> Result<Vec<Sequence>> {
+    let token = Plan::Token(crate::index::terms::tag_token(&book));
+    let proposal = index.propose(Plan::all([question.plan(index.terms()), token]), head);
+    let mut all = Vec::new();
+    for stretch in proposal.stretches() {
+        let places = proposal.places(&stretch).await?;
+        let (after, before) = (stretch.base, stretch.through.next());
+        all.extend(Candidates::new(places, stretch.base, after, before, false).take(usize::MAX));
+    }
+    Ok(all)
+}
+
 async fn page(vault: &Vault, index: &Index, marks: &Marks, inquiry: &Inquiry<'_>) -> Result<Findings> {
     let mut search = Search::new(vault, index, marks, inquiry).await?;
     search.run().await?;

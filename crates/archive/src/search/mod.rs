@@ -21,10 +21,10 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Bare, Context, Fate};
+pub use decide::{Bare, Company, Context, Fate};
 pub use inquiry::{Book, Books, Findings, Hit, Inquiry, Line, Order, Scope, Searched};
 pub use parser::{Language, Unreadable};
 pub use question::Question;
 
 pub(crate) use cursor::Marks;
-pub(crate) use find::find;
+pub(crate) use find::{candidates, find};

@@ -9,13 +9,13 @@ use super::lexer;
 
 /// A question to the archive: which messages. Made by [`Question::parse`]; `Display` prints it in normal form, which
 /// reads as the same question again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     pub(super) root: Node,
 }
 
 /// A part of a question.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     /// All hold; of nothing, everything does.
     And(Vec<Node>),
@@ -60,6 +60,8 @@ impl PartialEq for Pattern {
         self.source == other.source
     }
 }
+
+impl Eq for Pattern {}
 
 /// What is asked of a message apart from its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
