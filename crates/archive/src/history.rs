@@ -84,6 +84,14 @@ pub struct Item {
     pub stanza: Bytes,
 }
 
+impl Item {
+    /// The addresses that its stanza shows: in a room, those of occupants. Who must not know more sees these.
+    pub fn shown(&self) -> (String, String) {
+        let (from, to) = body::shown(self);
+        (from.to_string(), to.to_string())
+    }
+}
+
 /// A portion of history, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {

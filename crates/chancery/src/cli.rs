@@ -265,6 +265,35 @@ pub(crate) enum Archive {
         #[arg(long, value_name = "HEX")]
         public_key: String,
     },
+    /// Search your own conversations, or other people's under a matter, which is on record
+    Search {
+        #[command(flatten)]
+        who: Who,
+        /// What to search for: words, "phrases", -not, OR, from:NAME, in:ROOM, before:2026-03; see docs/search.md
+        #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+        question: String,
+        /// Search what this matter covers
+        #[arg(long, value_name = "ID", conflicts_with = "break_glass")]
+        matter: Option<String>,
+        /// Search everybody's words without a matter; all officers are told of this reason
+        #[arg(long, value_name = "REASON")]
+        break_glass: Option<String>,
+        /// The best hits first, rather than the newest
+        #[arg(long, conflicts_with = "oldest")]
+        best: bool,
+        /// The oldest hits first
+        #[arg(long)]
+        oldest: bool,
+        /// Show so many messages before and after each hit
+        #[arg(long, short = 'C', default_value_t = 0, value_name = "N")]
+        context: usize,
+        /// At most so many hits
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+        /// Go on where a page ended
+        #[arg(long, value_name = "CURSOR")]
+        cursor: Option<String>,
+    },
     /// Who read other people's words, and who used the power to. Reading this is on record, too
     Audit {
         #[command(flatten)]

@@ -21,6 +21,16 @@ impl Output {
         Self { json, terminal: std::io::stdout().is_terminal() }
     }
 
+    /// Whether programs read.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether people read along, so that colours help.
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.terminal && !self.json && std::env::var_os("NO_COLOR").is_none()
+    }
+
     /// Prints a value: as JSON, or as `words` puts it.
     pub(crate) fn value(&self, value: &Value, words: impl FnOnce(&Value) -> String) {
         match (self.json, self.terminal) {

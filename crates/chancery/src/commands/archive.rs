@@ -4,13 +4,15 @@ mod audit;
 mod export;
 mod keep;
 mod review;
+mod search;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::Value;
-use server::admin::{Client, Progress, Request, no_progress, parse_key, verify_store};
+use server::admin::{Ask, Client, Progress, Request, no_progress, parse_key, verify_store};
 use server::config::{Config, Sources};
+use server::office::SearchOrder;
 use vault::Store;
 
 use crate::cli::Archive;
@@ -74,6 +76,15 @@ pub(crate) async fn run(command: Archive, sources: &Sources, output: &Output) ->
         }
         Archive::Erasures { who } => keep::erasures(&who, sources, output).await,
         Archive::Certificate { file, public_key } => keep::certificate(&file, &public_key, output),
+        Archive::Search { who, question, matter, break_glass, best, oldest, context, limit, cursor } => {
+            let order = match (best, oldest) {
+                (true, _) => SearchOrder::Best,
+                (_, true) => SearchOrder::Oldest,
+                _ => SearchOrder::Newest,
+            };
+            let ask = Ask::Search { question, matter, break_glass, order, cursor, limit, context };
+            search::run(&who, ask, sources, output).await
+        }
         Archive::Audit { who, by, matter, limit } => {
             audit::run(&who, audit::Filter { by, matter, limit }, sources, output).await
         }

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::review::{self, ReviewAsk};
 use super::{Keep, Progress, keep};
 use crate::office::{Actor, AuditQuery, Credentials, ExportView, ExportWish, Office, Parcel, Refusal};
+use crate::office::{Plea, SearchOrder, SearchQuery};
 
 /// Who asks.
 ///
@@ -77,6 +78,28 @@ pub enum Ask {
     },
     /// About matters, holds, retention and erasure.
     Keep(Keep),
+    /// Search: what [`SearchPage`](crate::office::SearchPage) holds.
+    Search {
+        /// The question.
+        question: String,
+        /// Under this matter.
+        #[serde(default)]
+        matter: Option<String>,
+        /// Without a matter, for this reason.
+        #[serde(default)]
+        break_glass: Option<String>,
+        /// What comes first.
+        #[serde(default)]
+        order: SearchOrder,
+        /// Where the page before ended.
+        #[serde(default)]
+        cursor: Option<String>,
+        /// At most so many hits.
+        limit: usize,
+        /// So many messages before and after each.
+        #[serde(default)]
+        context: usize,
+    },
 }
 
 impl Ask {
@@ -87,6 +110,7 @@ impl Ask {
             Self::Review(_) => "review",
             Self::Export { .. } => "export",
             Self::Keep(keep) => keep.name(),
+            Self::Search { .. } => "search",
         }
     }
 }
@@ -121,6 +145,14 @@ pub(super) async fn carry_out(
             Ok(json!(write(parcel, &to, progress).await?))
         }
         Ask::Keep(keep) => keep::carry_out(office, actor, keep, progress).await,
+        Ask::Search { question, matter, break_glass, order, cursor, limit, context } => {
+            let plea = match (matter, break_glass) {
+                (None, None) => None,
+                (matter, emergency) => Some(Plea::read(matter, emergency)?),
+            };
+            let query = SearchQuery { question, plea, order, cursor, limit, lines: context };
+            Ok(json!(office.search(actor, &query).await?))
+        }
     }
 }
 

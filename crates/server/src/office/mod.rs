@@ -24,6 +24,7 @@ mod matters;
 mod people;
 mod refusal;
 mod review;
+mod search;
 mod sessions;
 mod sign_in;
 mod status;
@@ -54,6 +55,7 @@ pub use review::{
     CauseView, DecisionView, FoundView, MOST_ITEMS, QueueQuery, ReviewDecision, ReviewPage, ReviewView,
     RulesView, Step, Trial,
 };
+pub use search::{SearchHit, SearchLine, SearchOrder, SearchPage, SearchQuery, SearchedView};
 pub use sessions::{NewSession, Session, csrf_token, is_csrf_token};
 pub use sign_in::{Credentials, Proven};
 pub use status::Status;

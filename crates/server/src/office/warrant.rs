@@ -44,7 +44,6 @@ impl Shelves {
     }
 
     /// For somebody's own books, which need no record. The caller reads those of [`Actor::who`] and no others.
-    #[expect(dead_code, reason = "search reads with it")]
     pub(super) async fn own(&self, actor: &Actor) -> Result<&Trail, Refusal> {
         actor.must(Right::OwnWords)?;
         match actor.is_person() {

@@ -17,6 +17,7 @@ mod pace;
 mod people;
 mod problem;
 mod review;
+mod search;
 mod session;
 mod status;
 mod tokens;
@@ -112,6 +113,7 @@ fn subjects() -> OpenApiRouter<Arc<Api>> {
         .merge(export::routes())
         .merge(matters::routes())
         .merge(keeping::routes())
+        .merge(search::routes())
 }
 
 /// All of it, to be nested at [`ROOT`].
