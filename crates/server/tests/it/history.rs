@@ -312,7 +312,19 @@ async fn the_fields_of_a_query_can_be_asked_for() {
     let form = child(child(&answer, "query", MAM), "x", "jabber:x:data");
     let mut fields: Vec<_> = form.children().filter_map(|field| field.attr("var")).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["FORM_TYPE", "after-id", "before-id", "end", "ids", "start", "with", "{urn:xmpp:fulltext:0}fulltext"]);
+    assert_eq!(
+        fields,
+        [
+            "FORM_TYPE",
+            "after-id",
+            "before-id",
+            "end",
+            "ids",
+            "start",
+            "with",
+            "{urn:xmpp:fulltext:0}fulltext"
+        ]
+    );
 }
 
 #[tokio::test]
