@@ -146,6 +146,7 @@ proptest! {
                     ledger: Default::default(),
                     with,
                     by: None,
+                    words: None,
                     start: question.start.map(moment),
                     end: question.end.map(moment),
                     after: question.after.map(place),
