@@ -475,7 +475,7 @@ pub(crate) struct Step {
 #[derive(Args)]
 pub(crate) struct Brief {
     /// What people call it
-    #[arg(long)]
+    #[arg(id = "title", long = "name", value_name = "TEXT")]
     pub(crate) name: String,
     /// Why other people's words must be read
     #[arg(long)]
