@@ -65,7 +65,7 @@ async fn an_export_does_not_grow_in_memory_with_what_is_exported() {
         assert_eq!(manifest.counts.events, EVENTS);
         let grown = status("VmHWM").saturating_sub(before) / 1024;
         // All of it would be 32 MB of words, more than three times over.
-        assert!(grown < 72, "{form:?}: {grown} MiB for {} MiB of words", EVENTS as usize * BODY >> 20);
+        assert!(grown < 72, "{form:?}: {grown} MiB for {} MiB of words", (EVENTS as usize * BODY) >> 20);
     }
     trail.close().await;
 }

@@ -44,7 +44,8 @@ impl Day {
         let mut people = Vec::new();
         for record in &self.records {
             for person in [bare(&record.from), bare(&record.to)] {
-                if !(self.room && person == self.conversation) && !people.contains(&person) {
+                let is_room = self.room && person == self.conversation;
+                if !is_room && !people.contains(&person) {
                     people.push(person);
                 }
             }
