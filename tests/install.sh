@@ -8,7 +8,7 @@ debian=(chromium go-sendxmpp mcabber poezio profanity dino-im gajim tmux xvfb xd
     ca-certificates openssl iproute2 util-linux e2fsprogs python3)
 # aioxmpp needs pytz and setuptools without saying so, and pyOpenSSL and tzlocal as they were in its days.
 python_packages=(slixmpp==1.17.0 aiohttp==3.13.2 aioxmpp==0.13.3 'pyOpenSSL<24.3' 'tzlocal<3' pytz 'setuptools<66'
-    pytest==8.4.2)
+    pytest==8.4.2 schemathesis==4.32.5)
 peers=.peers
 venv=$peers/venv
 node_packages=(@xmpp/client@0.14.0 ws@8.23.0)

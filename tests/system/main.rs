@@ -14,6 +14,7 @@ mod screen;
 mod terminal;
 
 mod aioxmpp;
+mod api;
 mod at_rest;
 mod chat;
 mod conference;

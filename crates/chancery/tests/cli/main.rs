@@ -8,5 +8,6 @@ mod doctor;
 mod house;
 mod import;
 mod keys;
+mod office;
 mod serve;
 mod users;

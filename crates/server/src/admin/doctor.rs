@@ -60,6 +60,7 @@ pub(super) async fn inside(config: &Config, vault: &Vault, users: &Users) -> Res
         files(vault).await,
         room(vault).await,
         administrator(config, users).await,
+        emergencies(vault).await,
         certificate(config, vault).await,
     ];
     Ok(json!(findings))
@@ -120,6 +121,23 @@ async fn administrator(config: &Config, users: &Users) -> Finding {
         CHECK,
         "nobody can run the server from a client; `chancery user role NAME admin` makes one",
     )
+}
+
+async fn emergencies(vault: &Vault) -> Finding {
+    const CHECK: &str = "break-glass";
+    match crate::office::emergencies(vault).await {
+        Err(error) => Finding::fault(CHECK, error.to_string()),
+        Ok(all) => match all.iter().filter(|emergency| emergency.is_recent()).count() {
+            0 => Finding::ok(CHECK, "nobody read without a matter in the last thirty days"),
+            count => Finding::warning(
+                CHECK,
+                format!(
+                    "other people's words were read without a matter {count} times in the last thirty days; \
+                     `chancery archive audit` says by whom and why"
+                ),
+            ),
+        },
+    }
 }
 
 async fn certificate(config: &Config, vault: &Vault) -> Finding {

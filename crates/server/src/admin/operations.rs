@@ -58,7 +58,12 @@ impl Operations {
         let Order { account, request } = order;
         let operator = self.office.operator(&account);
         match request {
-            Request::Status => Ok(self.status()),
+            Request::Status => {
+                let mut status = self.status();
+                let all = crate::office::emergencies(&self.vault).await.map_err(Fault::failed)?;
+                status["emergencies"] = all.iter().filter(|emergency| emergency.is_recent()).count().into();
+                Ok(status)
+            }
             Request::Reload => match &self.running {
                 Some(running) => Ok(json!({ "restart_needed": running.reload().await? })),
                 None => Err(Fault::new(FaultKind::Missing, "no server is running")),

@@ -7,6 +7,7 @@ mod forms;
 
 use std::sync::Arc;
 
+use archive::{Act, Deed};
 use async_trait::async_trait;
 use jid::DomainRef;
 use minidom::Element;
@@ -203,12 +204,39 @@ impl Admin {
     async fn change_password(&self, call: &Call<'_>) -> Result<Done, StanzaError> {
         let jid = self.account(call)?;
         let password = new_password(&call.fields)?;
+        self.must_take_over(call, &jid).await?;
         self.accounts.users.set_password(&jid, password).await.map_err(|error| refusal(&error))?;
         // Whoever came in by the old password is out; the administrator goes on.
         if jid != call.by.user.jid {
             self.accounts.sign_out(&jid).await;
         }
         Ok(Done::well(format!("{jid} has a new password.")))
+    }
+
+    /// Refuses to set the password of who oversees others: whoever could would have their rights. What is done to somebody
+    /// else is on the audit chain first.
+    async fn must_take_over(&self, call: &Call<'_>, jid: &BareJid) -> Result<(), StanzaError> {
+        let by = &call.by.user.jid;
+        if jid == by {
+            return Ok(());
+        }
+        let roles = |account: Option<Arc<Account>>| account.map(|account| account.roles).unwrap_or_default();
+        let own = roles(self.accounts.users.find(by).await.map_err(|error| refusal(&error))?);
+        let theirs = roles(self.accounts.users.find(jid).await.map_err(|error| refusal(&error))?);
+        if !own.may_take_over(theirs) {
+            let words = "This account oversees others, so only an officer may set its password.";
+            return Err(StanzaError::new(StanzaCondition::Forbidden, words));
+        }
+        let details = serde_json::json!({ "of": jid.as_str(), "password": "set" });
+        let act = Act::new(by.clone(), Deed::Account, details);
+        match self.accounts.trail.audit(act).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "an act could not be put on record");
+                let words = "This cannot be put on record just now, so it was not done.";
+                Err(StanzaError::new(StanzaCondition::InternalServerError, words))
+            }
+        }
     }
 
     /// XEP-0133 §4.8.

@@ -34,6 +34,16 @@ pub struct Emergency {
     pub told: bool,
 }
 
+/// How far back an emergency still counts as recent, in microseconds: thirty days.
+const RECENT: i64 = 30 * 86_400 * 1_000_000;
+
+impl Emergency {
+    /// Whether it was in the last thirty days.
+    pub fn is_recent(&self) -> bool {
+        self.at >= clock::micros() - RECENT
+    }
+}
+
 impl Record for Emergency {
     const KIND: u16 = crate::kinds::EMERGENCY;
 }

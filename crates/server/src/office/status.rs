@@ -9,9 +9,6 @@ use super::refusal::Refusal;
 use super::{Office, emergency};
 use crate::clock;
 
-/// How far back an emergency still counts as recent, in microseconds: thirty days.
-const RECENT: i64 = 30 * 86_400 * 1_000_000;
-
 /// How the server is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Status {
@@ -63,7 +60,6 @@ impl Office {
             sessions += here;
         }
         let emergencies = emergency::all(&self.0.vault).await?;
-        let since = clock::micros() - RECENT;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             domains: self.0.domains.iter().map(ToString::to_string).collect(),
@@ -75,7 +71,7 @@ impl Office {
             keys: statistics.keys,
             bytes: statistics.bytes,
             free_bytes: statistics.free_bytes,
-            emergencies: emergencies.iter().filter(|emergency| emergency.at >= since).count(),
+            emergencies: emergencies.iter().filter(|emergency| emergency.is_recent()).count(),
             last_emergency: emergencies.last().map(|emergency| clock::stamp(emergency.at)),
         })
     }

@@ -181,3 +181,32 @@ async fn one_sets_ones_own_password_knowing_the_old_one() {
     let again = json!({ "user": "romeo", "password": "battery staple" });
     Caller::stranger(&house).post("/session", &again).await.ok();
 }
+
+#[tokio::test]
+async fn the_consoles_command_in_a_client_cannot_take_over_an_auditor_and_is_on_record() {
+    let house = house(&[]).await;
+    house.promote("nurse").await;
+    house.appoint("juliet", Role::Auditor).await;
+    let mut nurse = house.online("nurse", "a").await;
+    let form = |who: &str| {
+        format!(
+            "<command xmlns='http://jabber.org/protocol/commands' \
+             node='http://jabber.org/protocol/admin#change-user-password' action='complete' sessionid='SESSION'>\
+             <x xmlns='jabber:x:data' type='submit'>\
+             <field var='accountjid'><value>{who}@corp.example</value></field>\
+             <field var='password'><value>mine-now</value></field></x></command>"
+        )
+    };
+    for (who, may) in [("juliet", false), ("romeo", true)] {
+        let begin = "<command xmlns='http://jabber.org/protocol/commands' \
+                     node='http://jabber.org/protocol/admin#change-user-password' action='execute'/>";
+        let begun = nurse.ask("set", "corp.example", begin).await;
+        let session = crate::client::child(&begun, "command", "http://jabber.org/protocol/commands");
+        let session = session.attr("sessionid").unwrap().to_owned();
+        let answer = nurse.ask("set", "corp.example", &form(who).replace("SESSION", &session)).await;
+        assert_eq!(answer.attr("type") == Some("result"), may, "{who}: {}", String::from(&answer));
+    }
+    let audited = house.server.trail().audited(None, 10).await.unwrap();
+    assert_eq!(audited.len(), 1);
+    assert_eq!(audited[0].act.details["of"], "romeo@corp.example");
+}
