@@ -3,6 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
 use crate::users::{Role, Roles};
 
 /// Something that one may or may not do. Its name is also a scope of tokens.
@@ -154,6 +158,16 @@ impl FromStr for Right {
         Self::ALL.into_iter().find(|right| right.name() == name).ok_or(UnknownRight)
     }
 }
+
+/// In the description of the API: a string of [`Right::ALL`]'s names.
+impl PartialSchema for Right {
+    fn schema() -> RefOr<Schema> {
+        let names = Self::ALL.map(Self::name);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build().into()
+    }
+}
+
+impl ToSchema for Right {}
 
 /// A set of rights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use crate::admin::Progress;
 use crate::directory::Profile;
 use crate::users::{Account, NewAccount, Role, Roles, UserError, Users};
 
-/// The longest part of a profile, in bytes, and the most groups.
-const FIELD_BYTES: usize = 256;
+/// The longest part of a profile, in characters, and the most groups.
+const FIELD: usize = 256;
 const GROUPS: usize = 100;
 
 /// Somebody with an account.
@@ -417,7 +417,7 @@ fn not_oneself(actor: &Actor, user: &BareJid) -> Result<(), Refusal> {
 fn check(profile: &Profile) -> Result<(), Refusal> {
     let Profile { name, groups, email, phone, title } = profile;
     let fits = |text: &String| {
-        !text.trim().is_empty() && text.len() <= FIELD_BYTES && !text.contains(char::is_control)
+        !text.trim().is_empty() && text.chars().count() <= FIELD && !text.contains(char::is_control)
     };
     for (field, value) in [("/name", name), ("/email", email), ("/phone", phone), ("/title", title)] {
         if value.as_ref().is_some_and(|value| !fits(value)) {

@@ -21,8 +21,8 @@ const PREFIX: &str = "chancery_";
 const MOST: usize = 50;
 /// The longest life, in days.
 const LONGEST_DAYS: u32 = 366;
-/// The longest label, in bytes.
-const LABEL_BYTES: usize = 100;
+/// The longest label, in characters.
+const LABEL: usize = 100;
 /// How old what is known of a token's last use may be, in seconds.
 const TOUCH: u64 = 60;
 
@@ -75,7 +75,7 @@ impl Office {
         actor.must_be_present()?;
         let NewToken { label, scopes, days } = new;
         let label = label.trim().to_owned();
-        if label.is_empty() || label.len() > LABEL_BYTES || label.chars().any(char::is_control) {
+        if label.is_empty() || label.chars().count() > LABEL || label.chars().any(char::is_control) {
             return Err(Refusal::invalid("/label", "say in a few words what the token is for"));
         }
         if !(1..=LONGEST_DAYS).contains(&days) {

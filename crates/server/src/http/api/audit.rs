@@ -25,15 +25,13 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 struct Wanted {
     /// Only those of this person: a name or an address.
     #[serde(default)]
-    #[param(max_length = 3071)]
     by: Option<String>,
     /// Only those under this matter.
     #[serde(default)]
-    #[param(max_length = 200)]
     matter: Option<String>,
     /// Only of this kind, such as `search`, `export` or `break-glass`.
     #[serde(default)]
-    #[param(value_type = Option<String>, max_length = 40)]
+    #[param(value_type = Option<String>)]
     deed: Option<Deed>,
     /// Only from before the entry of this number: `next` of the page before.
     #[serde(default)]

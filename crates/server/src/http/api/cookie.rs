@@ -7,7 +7,8 @@ const SECURE: &str = "__Host-chancery";
 /// On a loopback address without TLS.
 const PLAIN: &str = "chancery";
 
-fn name(secure: bool) -> &'static str {
+/// What it is called.
+pub(super) fn name(secure: bool) -> &'static str {
     if secure { SECURE } else { PLAIN }
 }
 

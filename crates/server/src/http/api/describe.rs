@@ -6,14 +6,16 @@ use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, ResponseBui
 use utoipa::{OpenApi as _, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::cookie;
 use super::problem::{PROBLEM_JSON, Problem};
 use super::{Api, ROOT};
 
 /// Errors that every operation may answer with, and when.
-const ALWAYS: [(&str, &str); 7] = [
+const ALWAYS: [(&str, &str); 8] = [
     ("400", "The request cannot be read"),
     ("401", "Nobody is signed in"),
     ("403", "Whoever is signed in may not do this"),
+    ("404", "There is no such thing, or not for you"),
     ("422", "The request can be read and makes no sense"),
     ("429", "Too many requests; `Retry-After` says how long to wait"),
     ("500", "The server failed"),
@@ -43,19 +45,18 @@ pub(super) fn empty() -> OpenApiRouter<std::sync::Arc<Api>> {
 }
 
 /// Adds what all operations share.
-pub(super) fn finish(mut description: OpenApi) -> OpenApi {
+pub(super) fn finish(mut description: OpenApi, secure: bool) -> OpenApi {
     description.servers = Some(vec![utoipa::openapi::Server::new(ROOT)]);
     description.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let components = description.components.get_or_insert_with(Default::default);
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
-    let cookie =
-        ApiKeyValue::with_description("__Host-chancery", "`chancery` on a loopback address without TLS");
+    let cookie = ApiKeyValue::new(cookie::name(secure));
     components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    for (path, item) in &mut description.paths.paths {
+    for item in description.paths.paths.values_mut() {
         for operation in operations(item) {
-            add_problems(operation, path.contains('{'));
+            add_problems(operation);
         }
     }
     description
@@ -66,12 +67,14 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
 }
 
-fn add_problems(operation: &mut Operation, names_something: bool) {
+fn add_problems(operation: &mut Operation) {
     let with_body = operation.request_body.iter().flat_map(|_| WITH_BODY);
-    let named = names_something.then_some(("404", "There is no such thing, or not for you"));
-    for (status, words) in ALWAYS.into_iter().chain(with_body).chain(named) {
+    for (status, words) in ALWAYS.into_iter().chain(with_body) {
         operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(words));
     }
+    // Said below the API, which never sees such a request.
+    let too_long = ResponseBuilder::new().description("Address and headers are longer than 16 KiB").build();
+    operation.responses.responses.insert("431".to_owned(), too_long.into());
 }
 
 fn problem(words: &str) -> RefOr<utoipa::openapi::Response> {

@@ -80,6 +80,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
         if bytes.contains(&0) || std::str::from_utf8(&bytes).is_err() {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "syntax", "the body is not JSON in UTF-8"));
         }
+        // A list would be taken for the fields in their order.
+        if bytes.trim_ascii_start().first().is_some_and(|first| b"[\"tfn-0123456789".contains(first)) {
+            let words = "the body must be an object";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", words).at(""));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let pointer = pointer(error.path());

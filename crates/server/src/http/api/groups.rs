@@ -23,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 
 /// A group, in short.
 #[derive(Serialize, ToSchema)]
-struct Listed {
+struct GroupSummary {
     name: String,
     /// How many are in it.
     members: usize,
@@ -47,14 +47,14 @@ struct Membership {
 /// See all groups
 #[utoipa::path(
     get, path = "/groups", tag = TAG, operation_id = "listGroups",
-    responses((status = 200, description = "The groups, by name", body = [Listed]))
+    responses((status = 200, description = "The groups, by name", body = [GroupSummary]))
 )]
 async fn list(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
-) -> Result<axum::Json<Vec<Listed>>, Problem> {
+) -> Result<axum::Json<Vec<GroupSummary>>, Problem> {
     let groups = api.office.groups(&actor).await?;
-    let listed = groups.into_iter().map(|(name, members)| Listed { name, members: members.len() });
+    let listed = groups.into_iter().map(|(name, members)| GroupSummary { name, members: members.len() });
     Ok(axum::Json(listed.collect()))
 }
 
@@ -81,7 +81,7 @@ async fn show(
     put, path = "/groups/{name}/members/{address}", tag = TAG, operation_id = "joinGroup",
     params(
         ("name" = String, Path, description = "The group's name", min_length = 1, max_length = 256),
-        ("address" = String, Path, description = "Whom", max_length = 3071),
+        ("address" = String, Path, description = "Whom", max_length = 1023),
     ),
     responses((status = 204, description = "They are in it"))
 )]
@@ -105,7 +105,7 @@ async fn join(
     delete, path = "/groups/{name}/members/{address}", tag = TAG, operation_id = "leaveGroup",
     params(
         ("name" = String, Path, description = "The group's name", min_length = 1, max_length = 256),
-        ("address" = String, Path, description = "Whom", max_length = 3071),
+        ("address" = String, Path, description = "Whom", max_length = 1023),
     ),
     responses((status = 204, description = "They are not in it"))
 )]

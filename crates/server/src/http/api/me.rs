@@ -63,13 +63,12 @@ async fn show(State(api): State<Arc<Api>>, Caller(actor): Caller) -> Result<axum
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPassword {
-    #[schema(max_length = 1023, format = Password)]
+    #[schema(format = Password)]
     password: String,
-    #[schema(min_length = 1, max_length = 1023, format = Password)]
+    #[schema(format = Password)]
     new: String,
     /// The second factor, if the account has one.
     #[serde(default)]
-    #[schema(max_length = 64)]
     code: Option<String>,
 }
 

@@ -26,7 +26,7 @@ mod totp;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -99,32 +99,35 @@ pub(super) async fn session_of(web: &Web, peer: &Peer, headers: &HeaderMap) -> O
 }
 
 /// Every subject's routes.
-fn subjects() -> OpenApiRouter<Arc<Api>> {
-    describe::empty()
-        .merge(session::routes())
-        .merge(people::routes())
-        .merge(groups::routes())
-        .merge(status::routes())
-        .merge(me::routes())
-        .merge(tokens::routes())
-        .merge(totp::routes())
-        .merge(audit::routes())
-        .merge(review::routes())
-        .merge(export::routes())
-        .merge(matters::routes())
-        .merge(keeping::routes())
-        .merge(search::routes())
+fn subjects() -> Vec<OpenApiRouter<Arc<Api>>> {
+    vec![
+        session::routes(),
+        people::routes(),
+        groups::routes(),
+        status::routes(),
+        me::routes(),
+        tokens::routes(),
+        totp::routes(),
+        audit::routes(),
+        review::routes(),
+        export::routes(),
+        matters::routes(),
+        keeping::routes(),
+        search::routes(),
+    ]
 }
 
 /// All of it, to be nested at [`ROOT`].
 pub(super) fn router(web: &Arc<Web>, counter: &Counter) -> Router<Arc<Web>> {
     let api = Api { office: counter.office.clone(), web: web.clone(), pace: counter.pace.clone() };
     let api = Arc::new(api);
-    let (routes, description) = subjects().split_for_parts();
-    let description = Arc::new(describe::finish(description));
-    let describe = move || {
-        let description = description.clone();
-        async move { axum::Json(description.as_ref().clone()) }
+    let (routes, description) =
+        subjects().into_iter().fold(describe::empty(), OpenApiRouter::merge).split_for_parts();
+    let descriptions = [false, true].map(|secure| describe::finish(description.clone(), secure));
+    let descriptions = Arc::new(descriptions);
+    let describe = move |State(api): State<Arc<Api>>, Extension(peer): Extension<Peer>| {
+        let descriptions = descriptions.clone();
+        async move { axum::Json(descriptions[usize::from(api.is_secure(&peer))].clone()) }
     };
     routes
         .route("/openapi.json", get(describe))
@@ -164,4 +167,30 @@ fn moment(seconds: u64) -> String {
 /// What a browser says it is.
 fn agent(headers: &axum::http::HeaderMap) -> Option<&str> {
     headers.get(header::USER_AGENT)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn no_two_subjects_have_a_schema_or_an_operation_of_the_same_name_that_differ() {
+        let mut schemas = BTreeMap::new();
+        let mut operations = BTreeMap::new();
+        for mut subject in subjects() {
+            let description = serde_json::to_value(subject.to_openapi()).unwrap();
+            for (name, schema) in description["components"]["schemas"].as_object().into_iter().flatten() {
+                let known = schemas.entry(name.clone()).or_insert_with(|| schema.clone());
+                assert_eq!(known, schema, "{name}");
+            }
+            for (path, item) in description["paths"].as_object().unwrap() {
+                for (method, operation) in item.as_object().unwrap() {
+                    let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path}"));
+                    assert_eq!(operations.insert(id.to_owned(), path.clone()), None, "{id}");
+                }
+            }
+        }
+    }
 }

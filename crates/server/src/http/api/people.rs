@@ -44,19 +44,15 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 struct Wanted {
     /// Only those in whose address, name or mail address this stands, whatever its case.
     #[serde(default)]
-    #[param(max_length = 256)]
     q: Option<String>,
     /// Only those in this group.
     #[serde(default)]
-    #[param(max_length = 256)]
     group: Option<String>,
     /// Only those with this role.
     #[serde(default)]
-    #[param(max_length = 64)]
     role: Option<String>,
     /// Only from behind this address: `next` of the page before.
     #[serde(default)]
-    #[param(max_length = 3071)]
     after: Option<String>,
     /// At most so many.
     #[serde(default = "usual")]
@@ -82,7 +78,7 @@ impl Wanted {
 
 /// Some of the people, by address.
 #[derive(Serialize, ToSchema)]
-struct Page {
+struct PeoplePage {
     items: Vec<Person>,
     /// To be given as `after` for the next page; absent at the end.
     next: Option<String>,
@@ -91,55 +87,36 @@ struct Page {
 /// Somebody to make an account for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct New {
+struct NewPerson {
     /// The name of the account, or its whole address.
-    #[schema(min_length = 1, max_length = 3071, example = "anna")]
+    #[schema(example = "anna")]
     user: String,
-    #[schema(min_length = 1, max_length = 1023, format = Password)]
+    #[schema(format = Password)]
     password: String,
     /// What the person is beside an employee.
     #[serde(default)]
-    #[schema(max_items = 4)]
     roles: Vec<String>,
-    #[serde(flatten)]
-    known: Known,
-}
-
-/// What is known of somebody.
-#[derive(Default, Deserialize, ToSchema)]
-struct Known {
     /// How they are called.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 256)]
     name: Option<String>,
     /// The groups that they are in.
     #[serde(default)]
-    #[schema(max_items = 100)]
     groups: Vec<String>,
     /// Their mail address.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 256)]
     email: Option<String>,
     /// Their telephone number.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 256)]
     phone: Option<String>,
     /// What they do.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 256)]
     title: Option<String>,
-}
-
-impl From<Known> for Profile {
-    fn from(Known { name, groups, email, phone, title }: Known) -> Self {
-        Self { name, groups, email, phone, title }
-    }
 }
 
 /// What to change of somebody. What is absent stays; `null` takes away.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct PersonChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     name: Option<Option<String>>,
@@ -169,24 +146,23 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RoleSet {
-    #[schema(max_items = 4, example = json!(["auditor"]))]
+    #[schema(example = json!(["auditor"]))]
     roles: Vec<String>,
 }
 
 /// A password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Password {
-    #[schema(min_length = 1, max_length = 1023, format = Password)]
+struct PasswordOnly {
+    #[schema(format = Password)]
     password: String,
 }
 
 /// Many people to make accounts for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Import {
-    #[schema(max_items = 20_000)]
-    people: Vec<New>,
+struct PeopleImport {
+    people: Vec<NewPerson>,
     /// Only say what would happen.
     #[serde(default)]
     dry_run: bool,
@@ -194,7 +170,7 @@ struct Import {
 
 /// What became of one of them.
 #[derive(Serialize, ToSchema)]
-struct Outcome {
+struct ImportOutcome {
     /// As it was given.
     user: String,
     /// Whether the account was made, or could be.
@@ -206,25 +182,25 @@ struct Outcome {
 /// See everybody
 #[utoipa::path(
     get, path = "/people", tag = TAG, operation_id = "listPeople", params(Wanted),
-    responses((status = 200, description = "The people", body = Page))
+    responses((status = 200, description = "The people", body = PeoplePage))
 )]
 async fn list(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
     Query(wanted): Query<Wanted>,
-) -> Result<axum::Json<Page>, Problem> {
+) -> Result<axum::Json<PeoplePage>, Problem> {
     let mut items = api.office.people(&actor).await?;
     items.sort_by(|a, b| a.address.cmp(&b.address));
     items.retain(|person| wanted.takes(person));
     let limit = wanted.limit.clamp(1, 1000);
     let next = (items.len() > limit).then(|| items[limit - 1].address.clone());
     items.truncate(limit);
-    Ok(axum::Json(Page { items, next }))
+    Ok(axum::Json(PeoplePage { items, next }))
 }
 
 /// Make an account
 #[utoipa::path(
-    post, path = "/people", tag = TAG, operation_id = "addPerson", request_body = New,
+    post, path = "/people", tag = TAG, operation_id = "addPerson", request_body = NewPerson,
     responses(
         (status = 201, description = "The person", body = Person),
         (status = 409, description = "There is such an account", body = Problem,
@@ -234,7 +210,7 @@ async fn list(
 async fn add(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
-    Json(new): Json<New>,
+    Json(new): Json<NewPerson>,
 ) -> Result<Response, Problem> {
     let roles = read_roles(&new.roles)?;
     let person = api.office.add_person(&actor, newcomer(&api, new)?, roles).await?;
@@ -244,7 +220,7 @@ async fn add(
 /// See somebody
 #[utoipa::path(
     get, path = "/people/{address}", tag = TAG, operation_id = "getPerson",
-    params(("address" = String, Path, description = "Their address", max_length = 3071)),
+    params(("address" = String, Path, description = "Their address", max_length = 1023)),
     responses((status = 200, description = "The person", body = Person,
         headers(("etag" = String, description = "For If-Match"))))
 )]
@@ -257,13 +233,13 @@ async fn show(
     Ok(tagged(StatusCode::OK, api.office.person(&actor, &user).await?))
 }
 
-/// Change what is known of somebody
+/// PersonChange what is known of somebody
 ///
 /// With `If-Match`, only if nobody changed it meanwhile.
 #[utoipa::path(
-    patch, path = "/people/{address}", tag = TAG, operation_id = "changePerson", request_body = Change,
+    patch, path = "/people/{address}", tag = TAG, operation_id = "changePerson", request_body = PersonChange,
     params(
-        ("address" = String, Path, description = "Their address", max_length = 3071),
+        ("address" = String, Path, description = "Their address", max_length = 1023),
         ("if-match" = Option<String>, Header, description = "The `ETag` that was read"),
     ),
     responses(
@@ -279,7 +255,7 @@ async fn change(
     Caller(actor): Caller,
     Path(address): Path<String>,
     headers: HeaderMap,
-    Json(change): Json<Change>,
+    Json(change): Json<PersonChange>,
 ) -> Result<Response, Problem> {
     let user = find(&api, &address)?;
     let wanted = headers.get(header::IF_MATCH).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
@@ -289,7 +265,7 @@ async fn change(
             .as_ref()
             .is_none_or(|wanted| wanted.split(',').any(|one| one.trim() == "*" || one.trim() == tag))
     };
-    let Change { name, groups, email, phone, title, enabled } = change;
+    let PersonChange { name, groups, email, phone, title, enabled } = change;
     let apply = |profile: &mut Profile| {
         let set = |field: &mut Option<String>, value: Option<Option<String>>| {
             if let Some(value) = value {
@@ -316,7 +292,7 @@ async fn change(
 /// What it wrote stays in the archive.
 #[utoipa::path(
     delete, path = "/people/{address}", tag = TAG, operation_id = "removePerson",
-    params(("address" = String, Path, description = "Their address", max_length = 3071)),
+    params(("address" = String, Path, description = "Their address", max_length = 1023)),
     responses(
         (status = 204, description = "It is gone"),
         (status = 409, description = "Nobody would be left to run the server", body = Problem,
@@ -337,7 +313,7 @@ async fn remove(
 /// On the audit chain first. Administrators name administrators; officers name auditors, officers and key custodians.
 #[utoipa::path(
     put, path = "/people/{address}/roles", tag = TAG, operation_id = "setRoles", request_body = RoleSet,
-    params(("address" = String, Path, description = "Their address", max_length = 3071)),
+    params(("address" = String, Path, description = "Their address", max_length = 1023)),
     responses(
         (status = 200, description = "The person", body = Person),
         (status = 409, description = "Nobody would be left to run the server", body = Problem,
@@ -358,15 +334,15 @@ async fn set_roles(
 ///
 /// On the audit chain first. Ends their sessions and tokens.
 #[utoipa::path(
-    put, path = "/people/{address}/password", tag = TAG, operation_id = "setPassword", request_body = Password,
-    params(("address" = String, Path, description = "Their address", max_length = 3071)),
+    put, path = "/people/{address}/password", tag = TAG, operation_id = "setPassword", request_body = PasswordOnly,
+    params(("address" = String, Path, description = "Their address", max_length = 1023)),
     responses((status = 204, description = "It is set"))
 )]
 async fn set_password(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
     Path(address): Path<String>,
-    Json(Password { password }): Json<Password>,
+    Json(PasswordOnly { password }): Json<PasswordOnly>,
 ) -> Result<StatusCode, Problem> {
     let password = Zeroizing::new(password);
     api.office.set_password(&actor, &find(&api, &address)?, &password).await?;
@@ -377,22 +353,22 @@ async fn set_password(
 ///
 /// One that fails does not stop the others. Roles are given to each person by themselves.
 #[utoipa::path(
-    post, path = "/people/import", tag = TAG, operation_id = "importPeople", request_body = Import,
-    responses((status = 200, description = "What became of each, in the same order", body = [Outcome]))
+    post, path = "/people/import", tag = TAG, operation_id = "importPeople", request_body = PeopleImport,
+    responses((status = 200, description = "What became of each, in the same order", body = [ImportOutcome]))
 )]
 async fn import(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
-    Json(Import { people, dry_run }): Json<Import>,
-) -> Result<axum::Json<Vec<Outcome>>, Problem> {
+    Json(PeopleImport { people, dry_run }): Json<PeopleImport>,
+) -> Result<axum::Json<Vec<ImportOutcome>>, Problem> {
     let names: Vec<String> = people.iter().map(|person| person.user.clone()).collect();
-    let read = |new: New| match new.roles.is_empty() {
+    let read = |new: NewPerson| match new.roles.is_empty() {
         true => newcomer(&api, new),
         false => Err(Refusal::invalid("/roles", "roles are given to each person by themselves")),
     };
     let people = people.into_iter().map(read).collect();
     let outcomes = api.office.import(&actor, people, dry_run, &no_progress()).await?;
-    let told = names.into_iter().zip(outcomes).map(|(user, outcome)| Outcome {
+    let told = names.into_iter().zip(outcomes).map(|(user, outcome)| ImportOutcome {
         user,
         made: outcome.is_ok(),
         reason: outcome.err().map(|refusal| refusal.to_string()),
@@ -405,10 +381,11 @@ pub(super) fn find(api: &Api, address: &str) -> Result<BareJid, Refusal> {
     api.office.address(address).map_err(|_| Refusal::Missing("there is no such account".to_owned()))
 }
 
-fn newcomer(api: &Api, new: New) -> Result<Newcomer, Refusal> {
-    let New { user, password, known, .. } = new;
+fn newcomer(api: &Api, new: NewPerson) -> Result<Newcomer, Refusal> {
+    let NewPerson { user, password, name, groups, email, phone, title, .. } = new;
     let password = Zeroizing::new(password);
-    Ok(Newcomer { user: api.office.address(&user)?, password, profile: known.into() })
+    let profile = Profile { name, groups, email, phone, title };
+    Ok(Newcomer { user: api.office.address(&user)?, password, profile })
 }
 
 fn read_roles(names: &[String]) -> Result<Roles, Refusal> {

@@ -93,18 +93,15 @@ struct Wanted {
     state: Option<Stands>,
     /// That this rule or sample brought.
     #[serde(default)]
-    #[param(max_length = 64)]
     rule: Option<String>,
     /// That the caller has.
     #[serde(default)]
     mine: bool,
     /// Closed ones: of messages of this month, such as `2026-11`. Absent: this month.
     #[serde(default)]
-    #[param(max_length = 7)]
     month: Option<String>,
     /// Only after the item of this id: `next` of the page before.
     #[serde(default)]
-    #[param(max_length = 40)]
     after: Option<String>,
     /// At most so many.
     #[serde(default = "usual")]
@@ -178,11 +175,9 @@ async fn decide(
 struct Asked {
     /// Messages from this date on, or a date and time. Absent: from the beginning.
     #[serde(default)]
-    #[param(max_length = 40)]
     from: Option<String>,
     /// Messages until then. Absent: now.
     #[serde(default)]
-    #[param(max_length = 40)]
     to: Option<String>,
     /// `json`, `csv` (the decisions) or `html` (a page to print).
     #[serde(default)]

@@ -29,20 +29,19 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 #[serde(deny_unknown_fields)]
 pub(super) struct SignIn {
     /// The name of the account, or its whole address.
-    #[schema(max_length = 3071, example = "anna")]
+    #[schema(example = "anna")]
     user: String,
     /// Its password.
-    #[schema(max_length = 1023, format = Password)]
+    #[schema(format = Password)]
     password: String,
     /// The second factor, if the account has one: what the authenticator shows, or a recovery code.
     #[serde(default)]
-    #[schema(max_length = 64)]
     code: Option<String>,
 }
 
 /// A session, for its own page.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Current {
+pub(super) struct CurrentSession {
     /// To be sent along with every change as `X-CSRF-Token`.
     csrf_token: String,
     #[serde(flatten)]
@@ -51,7 +50,7 @@ pub(super) struct Current {
 
 /// One of the caller's sessions.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Listed {
+pub(super) struct SessionView {
     /// Its name.
     id: String,
     /// When it began.
@@ -72,7 +71,7 @@ pub(super) struct Listed {
 /// comes along.
 #[utoipa::path(
     post, path = "/session", tag = TAG, operation_id = "signIn", request_body = SignIn, security(()),
-    responses((status = 201, description = "Signed in", body = Current))
+    responses((status = 201, description = "Signed in", body = CurrentSession))
 )]
 async fn begin(
     State(api): State<Arc<Api>>,
@@ -86,7 +85,7 @@ async fn begin(
     let proven = api.office.prove(&credentials, peer.address.ip()).await?;
     let session = api.office.begin_session(&proven, agent(&headers)).await?;
     let me = Me::of(&api, &session.actor).await?;
-    let current = Current { csrf_token: csrf_token(&session.secret), me };
+    let current = CurrentSession { csrf_token: csrf_token(&session.secret), me };
     let cookie = cookie::set(&session.secret, api.is_secure(&peer)).ok_or(Refusal::Failed)?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], axum::Json(current)).into_response())
 }
@@ -94,17 +93,17 @@ async fn begin(
 /// The session that this request belongs to
 #[utoipa::path(
     get, path = "/session", tag = TAG, operation_id = "getSession", security(("session" = [])),
-    responses((status = 200, description = "Who is signed in", body = Current))
+    responses((status = 200, description = "Who is signed in", body = CurrentSession))
 )]
 async fn show(
     State(api): State<Arc<Api>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     session: InSession,
-) -> Result<axum::Json<Current>, Problem> {
+) -> Result<axum::Json<CurrentSession>, Problem> {
     let secret = cookie::secret(&headers, api.is_secure(&peer)).ok_or(Refusal::SignedOut)?;
     let me = Me::of(&api, &session.actor).await?;
-    Ok(axum::Json(Current { csrf_token: csrf_token(secret), me }))
+    Ok(axum::Json(CurrentSession { csrf_token: csrf_token(secret), me }))
 }
 
 /// Sign out
@@ -125,12 +124,15 @@ async fn end(
 /// All of one's sessions
 #[utoipa::path(
     get, path = "/me/sessions", tag = TAG, operation_id = "listSessions", security(("session" = [])),
-    responses((status = 200, description = "The sessions", body = [Listed]))
+    responses((status = 200, description = "The sessions", body = [SessionView]))
 )]
-async fn list(State(api): State<Arc<Api>>, session: InSession) -> Result<axum::Json<Vec<Listed>>, Problem> {
+async fn list(
+    State(api): State<Arc<Api>>,
+    session: InSession,
+) -> Result<axum::Json<Vec<SessionView>>, Problem> {
     let mut own = api.office.sessions_of(session.actor.who()).await?;
     own.sort_by_key(|(_, session)| std::cmp::Reverse(session.seen));
-    let listed = own.into_iter().map(|(id, one)| Listed {
+    let listed = own.into_iter().map(|(id, one)| SessionView {
         current: id == session.name,
         id,
         created: moment(one.created),

@@ -23,12 +23,12 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 /// A token to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+struct TokenWish {
     /// What it is for.
     #[schema(min_length = 1, max_length = 100, example = "monthly report")]
     label: String,
     /// What it may be used for: names of rights that one has.
-    #[schema(min_items = 1, max_items = 32, example = json!(["see-status"]))]
+    #[schema(min_items = 1, max_items = 32, value_type = Vec<Right>, example = json!(["see-status"]))]
     scopes: Vec<String>,
     /// How long it is good.
     #[serde(default = "usual")]
@@ -42,7 +42,7 @@ fn usual() -> u32 {
 
 /// A token, without its secret.
 #[derive(Serialize, ToSchema)]
-struct Listed {
+struct TokenView {
     /// Its name.
     id: String,
     /// What it is for.
@@ -62,14 +62,14 @@ struct Listed {
 
 /// A token with its secret.
 #[derive(Serialize, ToSchema)]
-struct Made {
+struct MadeToken {
     /// To be sent as `Authorization: Bearer …`. Shown once.
     token: String,
     #[serde(flatten)]
-    listed: Listed,
+    listed: TokenView,
 }
 
-impl Listed {
+impl TokenView {
     fn of(id: String, token: Token) -> Self {
         Self {
             id,
@@ -85,35 +85,38 @@ impl Listed {
 /// All of one's tokens
 #[utoipa::path(
     get, path = "/me/tokens", tag = TAG, operation_id = "listTokens", security(("session" = [])),
-    responses((status = 200, description = "The tokens, without their secrets", body = [Listed]))
+    responses((status = 200, description = "The tokens, without their secrets", body = [TokenView]))
 )]
-async fn list(State(api): State<Arc<Api>>, session: InSession) -> Result<axum::Json<Vec<Listed>>, Problem> {
+async fn list(
+    State(api): State<Arc<Api>>,
+    session: InSession,
+) -> Result<axum::Json<Vec<TokenView>>, Problem> {
     let own = api.office.tokens_of(session.actor.who()).await?;
-    Ok(axum::Json(own.into_iter().map(|(id, token)| Listed::of(id, token)).collect()))
+    Ok(axum::Json(own.into_iter().map(|(id, token)| TokenView::of(id, token)).collect()))
 }
 
 /// Make a token
 ///
 /// It can do no more than its maker, and ends with their password.
 #[utoipa::path(
-    post, path = "/me/tokens", tag = TAG, operation_id = "makeToken", request_body = Wish,
+    post, path = "/me/tokens", tag = TAG, operation_id = "makeToken", request_body = TokenWish,
     security(("session" = [])),
     responses(
-        (status = 201, description = "The token", body = Made),
+        (status = 201, description = "The token", body = MadeToken),
         (status = 409, description = "There are too many", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn make(
     State(api): State<Arc<Api>>,
     session: InSession,
-    Json(Wish { label, scopes, days }): Json<Wish>,
-) -> Result<(StatusCode, axum::Json<Made>), Problem> {
+    Json(TokenWish { label, scopes, days }): Json<TokenWish>,
+) -> Result<(StatusCode, axum::Json<MadeToken>), Problem> {
     let unknown = |at| Refusal::invalid(&format!("/scopes/{at}"), "there is no right of this name");
     let scopes = scopes.iter().enumerate();
     let scopes = scopes.map(|(at, name)| name.parse::<Right>().map_err(|_| unknown(at)));
     let scopes = scopes.collect::<Result<_, Refusal>>()?;
     let (id, token, secret) = api.office.make_token(&session.actor, NewToken { label, scopes, days }).await?;
-    let made = Made { token: secret.to_string(), listed: Listed::of(id, token) };
+    let made = MadeToken { token: secret.to_string(), listed: TokenView::of(id, token) };
     Ok((StatusCode::CREATED, axum::Json(made)))
 }
 

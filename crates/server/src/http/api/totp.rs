@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Again {
-    #[schema(max_length = 1023, format = Password)]
+    #[schema(format = Password)]
     password: String,
 }
 
@@ -34,7 +34,7 @@ struct Again {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Code {
-    #[schema(max_length = 64, example = "123456")]
+    #[schema(example = "123456")]
     code: String,
 }
 
@@ -42,10 +42,9 @@ struct Code {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Removal {
-    #[schema(max_length = 1023, format = Password)]
+    #[schema(format = Password)]
     password: String,
     /// What the authenticator shows, or a recovery code.
-    #[schema(max_length = 64)]
     code: String,
 }
 
