@@ -63,7 +63,7 @@ pub struct SqliteStore {
     folder: PathBuf,
     jobs: mpsc::Sender<Job>,
     tail: Arc<RwLock<Tail>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     readers: Arc<Mutex<Vec<Reader>>>,
     /// Released when the store goes away.
     lock: Mutex<Option<File>>,
@@ -135,7 +135,7 @@ fn open_blocking(folder: PathBuf, options: &Options) -> Result<SqliteStore, Stor
         folder,
         jobs,
         tail,
-        permits: Semaphore::new(READERS),
+        permits: Arc::new(Semaphore::new(READERS)),
         readers: Arc::new(Mutex::new(readers)),
         lock: Mutex::new(Some(lock)),
     })
@@ -161,12 +161,14 @@ impl SqliteStore {
         &self,
         question: impl FnOnce(&Reader) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _permit = self.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let readers = Arc::clone(&self.readers);
         let answer = tokio::task::spawn_blocking(move || {
             let reader = readers.lock().pop().ok_or(StoreError::Closed)?;
             let answer = question(&reader).map_err(error);
             readers.lock().push(reader);
+            // Whoever asked may have gone; the reader was in use all the same.
+            drop(permit);
             answer
         });
         answer.await.map_err(lost)?

@@ -196,3 +196,21 @@ async fn a_hidden_or_invented_posting_is_found_by_the_check() {
         store.close().await;
     }
 }
+
+/// A browser that goes away in the middle of a request takes the future of its read with it, not the reader.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_asker_has_gone_keeps_no_reader_from_others() {
+    let folders = Folders::new(Options::default());
+    let store = folders.open(&folders.folder()).await;
+    for _ in 0..300 {
+        let ask = || {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.scan(Sequence::ZERO, 10).await })
+        };
+        let gone = [ask(), ask(), ask(), ask()];
+        tokio::task::yield_now().await;
+        gone.iter().for_each(tokio::task::JoinHandle::abort);
+        let (one, other) = tokio::join!(store.scan(Sequence::ZERO, 10), store.scan(Sequence::ZERO, 10));
+        assert_eq!((one.map(drop), other.map(drop)), (Ok(()), Ok(())));
+    }
+}
