@@ -35,7 +35,9 @@ fn code_of(secret: &[u8], step: u64) -> u32 {
 /// before. Takes the same time whichever it is.
 pub(super) fn check(secret: &[u8], code: &str, now: u64, last: u64) -> Option<u64> {
     let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-    let given: u32 = digits.parse().ok().filter(|_| digits.len() == 6)?;
+    // A sign in front is no digit, though numbers are parsed with one.
+    let six = digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let given: u32 = digits.parse().ok().filter(|_| six)?;
     let mut found = 0;
     for step in steps(now) {
         let right = code_of(secret, step).ct_eq(&given) & Choice::from(u8::from(step > last));

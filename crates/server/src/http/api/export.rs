@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 /// What to export.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ExportRequest {
     /// The id of the matter whose scope is exported.
     #[schema(min_length = 1, max_length = 200)]
     matter: String,
@@ -51,15 +51,15 @@ const AHEAD: usize = 8;
 /// the public key alone. It is on the audit chain before the first byte goes out. A connection that breaks off leaves
 /// a ZIP that cannot be opened.
 #[utoipa::path(
-    post, path = "/exports", tag = "exports", operation_id = "makeExport", request_body = Wanted,
+    post, path = "/exports", tag = "exports", operation_id = "makeExport", request_body = ExportRequest,
     responses((status = 200, description = "The export", content_type = "application/zip", body = Vec<u8>))
 )]
 async fn make(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
-    Json(wanted): Json<Wanted>,
+    Json(wanted): Json<ExportRequest>,
 ) -> Result<Response, Problem> {
-    let Wanted { matter, form, title } = wanted;
+    let ExportRequest { matter, form, title } = wanted;
     let parcel = api.office.export(&actor, ExportWish { matter, form, title }).await?;
     let name = parcel.file_name();
     let (mut pieces, out) = mpsc::channel::<io::Result<Bytes>>(AHEAD);

@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 /// What is searched for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct SearchRequest {
     /// The question: words, `"phrases"`, `-not`, `OR`, `from:`, `in:`, `before:` and the like. Empty: everything.
     #[schema(max_length = 4096, example = "budget from:anna after:2026-03")]
     question: String,
@@ -59,15 +59,15 @@ fn usual() -> usize {
 /// One's own conversations; with a matter or in an emergency, other people's words, which is put on the audit chain before
 /// the answer. It is a POST because questions do not belong into addresses, which are kept in logs.
 #[utoipa::path(
-    post, path = "/search", tag = "search", operation_id = "search", request_body = Wanted,
+    post, path = "/search", tag = "search", operation_id = "search", request_body = SearchRequest,
     responses((status = 200, description = "Hits", body = SearchPage))
 )]
 async fn search(
     State(api): State<Arc<Api>>,
     Caller(actor): Caller,
-    Json(wanted): Json<Wanted>,
+    Json(wanted): Json<SearchRequest>,
 ) -> Result<axum::Json<SearchPage>, Problem> {
-    let Wanted { question, matter, break_glass, order, cursor, limit, context } = wanted;
+    let SearchRequest { question, matter, break_glass, order, cursor, limit, context } = wanted;
     let plea = match (matter, break_glass) {
         (None, None) => None,
         (matter, emergency) => Some(Plea::read(matter, emergency)?),
