@@ -184,7 +184,7 @@ impl<'a> Rules<'a> {
         let applying: Vec<&Policy> =
             self.policies.iter().filter(|policy| self.applies(&policy.subject, facts)).collect();
         let age = self.now.0.saturating_sub(facts.time.0);
-        let days = |days: u32| i64::from(days) * DAY;
+        let days = |days: u32| i64::from(days).saturating_mul(DAY);
         let longest = applying.iter().filter_map(|policy| Some((policy.minimum?, &policy.subject))).max();
         let limits = applying.iter().filter_map(|policy| Some((policy.maximum?, &policy.subject)));
         // The most specific one that has something to say; then the shortest.
@@ -200,7 +200,7 @@ impl<'a> Rules<'a> {
     /// Nothing younger than this can be over. `None`: nothing can.
     pub fn horizon(&self) -> Option<Micros> {
         let shortest = self.policies.iter().filter_map(|policy| policy.maximum).min()?;
-        Some(Micros(self.now.0.saturating_sub(i64::from(shortest) * DAY)))
+        Some(Micros(self.now.0.saturating_sub(i64::from(shortest).saturating_mul(DAY))))
     }
 
     fn applies(&self, subject: &Subject, facts: &Facts) -> bool {
@@ -340,6 +340,15 @@ mod tests {
         "person:ann@corp.example",
         "room:desk@rooms.corp.example",
     ];
+
+    #[test]
+    fn a_maximum_beyond_all_time_takes_nothing_and_such_a_minimum_keeps_all() {
+        let old = facts("ann@corp.example", "ben@corp.example", 900);
+        assert_eq!(term(&[policy("everything", None, Some(u32::MAX))], &old), "free");
+        assert_eq!(term(&[policy("everything", Some(u32::MAX), Some(1))], &old), "kept by everything");
+        let rules = [policy("everything", None, Some(u32::MAX))];
+        assert!(Rules::new(rules.to_vec(), &groups, NOW).horizon().is_some_and(|horizon| horizon.0 < 0));
+    }
 
     #[test]
     fn the_most_specific_maximum_counts_and_of_equals_the_shortest() {

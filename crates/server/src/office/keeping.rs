@@ -15,12 +15,15 @@ use super::warrant::{Entry, Licence};
 use crate::admin::Progress;
 use crate::clock;
 
+/// The longest that a policy speaks of, in days.
+const MOST_DAYS: u32 = 100_000;
+
 /// A policy, as people write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyRule {
     /// `everything`, `network:DOMAIN`, `group:NAME`, `person:ADDRESS` or `room:ADDRESS`.
-    #[schema(max_length = 3100, example = "room:board@conference.corp.example")]
+    #[schema(example = "room:board@conference.corp.example")]
     pub subject: String,
     /// Days for which it must be kept.
     #[serde(default)]
@@ -32,16 +35,20 @@ pub struct PolicyRule {
     pub maximum: Option<u32>,
     /// Which law or rule says so.
     #[serde(default)]
-    #[schema(max_length = 2000)]
     pub reason: String,
 }
 
 /// A policy in force.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PolicyView {
-    /// What it says.
-    #[serde(flatten)]
-    pub rule: PolicyRule,
+    /// What it is about.
+    pub subject: String,
+    /// Days for which it must be kept.
+    pub minimum: Option<u32>,
+    /// Days after which it must go.
+    pub maximum: Option<u32>,
+    /// Which law or rule says so.
+    pub reason: String,
     /// Who set it.
     pub by: String,
     /// When.
@@ -146,6 +153,11 @@ impl Office {
     pub async fn set_policy(&self, actor: &Actor, rule: PolicyRule) -> Result<Vec<PolicyView>, Refusal> {
         let subject: Subject =
             rule.subject.parse().map_err(|words: String| Refusal::invalid("/subject", words))?;
+        for (field, days) in [("/minimum", rule.minimum), ("/maximum", rule.maximum)] {
+            if days.is_some_and(|days| days > MOST_DAYS) {
+                return Err(Refusal::invalid(field, format!("at most {MOST_DAYS} days")));
+            }
+        }
         let entry = Entry { deed: Deed::Retain, details: json!({ "do": "set", "policy": rule }) };
         let licence = self.licence(actor, Right::Retain, None, entry).await?;
         let policies = self.0.shelves.policies().await?;
@@ -285,8 +297,8 @@ impl Office {
 impl From<Policy> for PolicyView {
     fn from(policy: Policy) -> Self {
         let Policy { subject, minimum, maximum, reason, by, at } = policy;
-        let rule = PolicyRule { subject: subject.to_string(), minimum, maximum, reason };
-        Self { rule, by: by.to_string(), at: clock::stamp(at.0) }
+        let subject = subject.to_string();
+        Self { subject, minimum, maximum, reason, by: by.to_string(), at: clock::stamp(at.0) }
     }
 }
 

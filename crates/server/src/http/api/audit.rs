@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::Api;
 use super::extract::{Caller, Query};
 use super::problem::Problem;
-use crate::office::{AuditPage, AuditQuery};
+use crate::office::{AuditPage, AuditQuery, Refusal};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new().routes(routes!(list))
@@ -35,10 +35,11 @@ struct Wanted {
     deed: Option<Deed>,
     /// Only from before the entry of this number: `next` of the page before.
     #[serde(default)]
-    before: Option<u64>,
-    /// At most so many.
+    #[param(minimum = 1)]
+    before: Option<i64>,
+    /// At most so many, from 1 to 500; what lies beyond is the nearest of the two.
     #[serde(default = "usual")]
-    #[param(minimum = 1, maximum = 500, default = 100)]
+    #[param(default = 100)]
     limit: usize,
 }
 
@@ -59,6 +60,11 @@ async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
     let Wanted { by, matter, deed, before, limit } = wanted;
+    let before = before.map(|before| {
+        let number = u64::try_from(before).ok().filter(|number| *number > 0);
+        number.ok_or_else(|| Refusal::invalid("/before", "numbers of entries begin with 1"))
+    });
+    let before = before.transpose()?;
     let query = AuditQuery { by, matter, deed, before, limit };
     Ok(axum::Json(api.office.audit(&actor, &query).await?))
 }

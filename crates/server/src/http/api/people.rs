@@ -54,9 +54,9 @@ struct Wanted {
     /// Only from behind this address: `next` of the page before.
     #[serde(default)]
     after: Option<String>,
-    /// At most so many.
+    /// At most so many, from 1 to 1000; what lies beyond is the nearest of the two.
     #[serde(default = "usual")]
-    #[param(minimum = 1, maximum = 1000, default = 100)]
+    #[param(default = 100)]
     limit: usize,
 }
 

@@ -103,9 +103,9 @@ struct Wanted {
     /// Only after the item of this id: `next` of the page before.
     #[serde(default)]
     after: Option<String>,
-    /// At most so many.
+    /// At most so many, from 1 to 500; what lies beyond is the nearest of the two.
     #[serde(default = "usual")]
-    #[param(minimum = 1, maximum = 500, default = 100)]
+    #[param(default = 100)]
     limit: usize,
 }
 

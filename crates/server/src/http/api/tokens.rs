@@ -28,7 +28,7 @@ struct TokenWish {
     #[schema(min_length = 1, max_length = 100, example = "monthly report")]
     label: String,
     /// What it may be used for: names of rights that one has.
-    #[schema(min_items = 1, max_items = 32, value_type = Vec<Right>, example = json!(["see-status"]))]
+    #[schema(min_items = 1, value_type = Vec<Right>, example = json!(["see-status"]))]
     scopes: Vec<String>,
     /// How long it is good.
     #[serde(default = "usual")]
